@@ -11,8 +11,8 @@ from virtnetplug.hotplug.audit.disagreement import disagreements
 from virtnetplug.hotplug.audit.findings import finding
 from virtnetplug.hotplug.audit.identity_findings import identity_findings
 from virtnetplug.hotplug.audit.lent import backend_findings, device_findings
+from virtnetplug.hotplug.audit.survey import Seen, Survey, look_again, survey
 from virtnetplug.hotplug.call.host import Host
-from virtnetplug.hotplug.report.survey import Seen, Survey, look_again, survey
 from virtnetplug.model.audit import AuditReport, Finding
 from virtnetplug.model.network import NetworkPort
 

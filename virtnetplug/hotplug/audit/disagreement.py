@@ -9,13 +9,13 @@ from virtnetplug import xml
 from virtnetplug.backends import types_that
 from virtnetplug.errors import VirtnetplugError, call
 from virtnetplug.hotplug.audit.findings import finding
+from virtnetplug.hotplug.audit.survey import Seen, Survey
 from virtnetplug.hotplug.engine.kinds import operation_of, why_unknown
 from virtnetplug.hotplug.engine.transaction import REMEDY
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.ending import REASONS
 from virtnetplug.hotplug.look.backing import DATAPATH, LINUX, ON_BRIDGE, OPEN_VSWITCH
 from virtnetplug.hotplug.look.open_operations import leaving
-from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.lifecycle import State
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.interface import known_as

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from virtnetplug import xml
 from virtnetplug.errors import Failed, VirtnetplugError
 from virtnetplug.hotplug.audit.findings import finding
+from virtnetplug.hotplug.audit.survey import Seen, Survey
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import LEAST, Lock
 from virtnetplug.hotplug.change.remembering import Remembered, halves_of
@@ -18,7 +19,6 @@ from virtnetplug.hotplug.identity.known import KnownDomain
 from virtnetplug.hotplug.identity.metadata import HANDED
 from virtnetplug.hotplug.look.recognition import emulated_of, plugged_rows
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
-from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.identity import DomainMetadata, Identity
 from virtnetplug.model.operation import Half, OperationRecord, Result

@@ -10,10 +10,10 @@ from virtnetplug.backends.lending import is_lent_by
 from virtnetplug.backends.vf_identity import loss_of, make_port
 from virtnetplug.errors import DomainMissing, DomainNotRunning, Failed, HostDeviceMissing, VirtnetplugError
 from virtnetplug.hotplug.audit.findings import finding
+from virtnetplug.hotplug.audit.survey import Seen, Survey
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.guest.assigned import as_in_run
 from virtnetplug.hotplug.recover.returns import return_devices
-from virtnetplug.hotplug.report.survey import Seen, Survey
 from virtnetplug.model.audit import Finding
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import VFIO_DRIVER

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 
 from virtnetplug.errors import DomainMissing, DomainNotRunning, Interrupted, NicMissing, NotSupported, VirtnetplugError
 from virtnetplug.hotplug.audit.disagreement import behind
+from virtnetplug.hotplug.audit.survey import Survey, look_again, survey
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.call.lock import Lock
 from virtnetplug.hotplug.change import heal
 from virtnetplug.hotplug.engine.prepared import failure
-from virtnetplug.hotplug.report.survey import Survey, look_again, survey
 from virtnetplug.model.operation import Outcome, Plan, Refusal, Scope
 from virtnetplug.ports.domain import Domain
 

@@ -22,12 +22,12 @@ from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.guest.nic_status import nics_after, nics_of
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look, look_again
 from virtnetplug.hotplug.plug.defining import of_define
 from virtnetplug.hotplug.plug.plugging import Part, expect_attached, new_record, steps_in
 from virtnetplug.hotplug.plug.undoing import Coming, of_plug
-from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.domain import Topology

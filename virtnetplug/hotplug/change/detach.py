@@ -37,6 +37,7 @@ from virtnetplug.hotplug.guest.ending import REASONS, Ending, how
 from virtnetplug.hotplug.guest.ending import message as describe_end
 from virtnetplug.hotplug.guest.guest import Answer, run_of
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.guest.nic_status import nics_now, pending_nics
 from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.open_operations import is_any_of, operation_of_alias, operation_on
 from virtnetplug.hotplug.look.recognition import plugged_rows, twin_of
@@ -54,7 +55,6 @@ from virtnetplug.hotplug.plug.defining import ORDER, of_undefine, order_of, remo
 from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out
 from virtnetplug.hotplug.plug.undoing import Leaving, of_swap
-from virtnetplug.hotplug.report.inventory import nics_now, pending_nics
 from virtnetplug.model.interface import Interface, known_as
 from virtnetplug.model.operation import (
     Half,

@@ -39,12 +39,12 @@ from virtnetplug.hotplug.engine.operation import (
 from virtnetplug.hotplug.engine.prepared import Prepared, refuse
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, resumed, transaction
 from virtnetplug.hotplug.guest import guest
+from virtnetplug.hotplug.guest.nic_status import nics_after, nics_of
 from virtnetplug.hotplug.look.backing import OPEN_VSWITCH, Backing, backing_of, elsewhere, foreign, unfit
 from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.view import BOTH, describe, look
 from virtnetplug.hotplug.plug.announcement import announce
 from virtnetplug.hotplug.plug.plugging import Part, new_record
-from virtnetplug.hotplug.report.inventory import nics_after, nics_of
 from virtnetplug.model.interface import Interface
 from virtnetplug.model.operation import Half, OperationRecord, OperationState, Outcome, Phase, Refusal, Result, Scope
 from virtnetplug.ports.domain import Domain

@@ -12,7 +12,7 @@ from virtnetplug.backends.vf_settings import Settings, drift, fields_from, of_le
 from virtnetplug.errors import NotSupported, VfChanged, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.swap import Swap, obstacles
-from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
+from virtnetplug.hotplug.change.swapping import Swapping, prepared
 from virtnetplug.hotplug.check import conflicts
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name, partner_of

@@ -19,13 +19,13 @@ from virtnetplug.hotplug.engine.transaction import Transaction
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.definition import config_net
 from virtnetplug.hotplug.guest.ending import expect_run
+from virtnetplug.hotplug.guest.nic_status import nics_now
 from virtnetplug.hotplug.look.open_operations import is_any_of
 from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.last_seen import BESIDE, expect_same_source, keep_end, warn_unseen
 from virtnetplug.hotplug.plug.plugging import expect_attached, plug
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.undoing import Leaving
-from virtnetplug.hotplug.report.inventory import nics_now
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface

@@ -35,6 +35,7 @@ from virtnetplug.hotplug.guest import assigned, definition, guest
 from virtnetplug.hotplug.guest.definition import rewrite, standing
 from virtnetplug.hotplug.guest.ending import how, may_look
 from virtnetplug.hotplug.guest.nic_rows import nic_record
+from virtnetplug.hotplug.guest.nic_status import nics_of
 from virtnetplug.hotplug.look.find import expect_in, find
 from virtnetplug.hotplug.look.recognition import end_of
 from virtnetplug.hotplug.look.view import (
@@ -53,7 +54,6 @@ from virtnetplug.hotplug.plug.last_seen import as_defined, as_seen, beside, see_
 from virtnetplug.hotplug.plug.plugging import Part, held_of, new_record, steps_in
 from virtnetplug.hotplug.plug.release import GuestRelease, steps_out, under_way
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, expect_ended, is_next, leaves_there, of_swap
-from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.holding import Setting

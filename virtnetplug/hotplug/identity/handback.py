@@ -10,7 +10,7 @@ from virtnetplug.errors import call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.remembering import Remembered
 from virtnetplug.hotplug.change.swap import Sides, Swap, obstacles
-from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
+from virtnetplug.hotplug.change.swapping import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import name
 from virtnetplug.hotplug.check.reserved import unsettled

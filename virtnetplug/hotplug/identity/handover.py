@@ -24,7 +24,7 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.remembering import name_of
 from virtnetplug.hotplug.change.swap import Swap, obstacles
-from virtnetplug.hotplug.change.swap_operation import Swapping, prepared
+from virtnetplug.hotplug.change.swapping import Swapping, prepared
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.request import edited, name, parse, partner_of, scope_for
 from virtnetplug.hotplug.check.reserved import unsettled

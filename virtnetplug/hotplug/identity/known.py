@@ -11,6 +11,7 @@ from virtnetplug.backends import backend_of
 from virtnetplug.errors import IdentityMissing, call
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change.remembering import Remembered, halves_of, name_of
+from virtnetplug.hotplug.guest.nic_status import frontend, pending_nics
 from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.recognition import (
     Rows,
@@ -22,7 +23,6 @@ from virtnetplug.hotplug.look.recognition import (
     without_strangers,
 )
 from virtnetplug.hotplug.look.view import BOTH, DomainNic, DomainView, look
-from virtnetplug.hotplug.report.inventory import frontend, pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import CandidateView, DomainMetadata, Identity, TwinView, UnplugPolicy
 from virtnetplug.model.interface import Interface

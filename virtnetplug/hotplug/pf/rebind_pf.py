@@ -38,6 +38,7 @@ from virtnetplug.hotplug.guest.asking import StillHeld
 from virtnetplug.hotplug.guest.assigned import lost_by_hand
 from virtnetplug.hotplug.guest.guest import Answer
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop
+from virtnetplug.hotplug.guest.nic_status import nics_named
 from virtnetplug.hotplug.pf import rework
 from virtnetplug.hotplug.pf.guests import keep, key_of, let_go, nic_from, pf_lock, put_in, remember, take_back, untaken
 from virtnetplug.hotplug.pf.plan import NAME, Wish, is_so, refusals, request_of, steps, still_named, told
@@ -46,7 +47,6 @@ from virtnetplug.hotplug.plug.announcement import make_way
 from virtnetplug.hotplug.plug.release import guest_release, pending_if_busy
 from virtnetplug.hotplug.plug.undoing import keeps
 from virtnetplug.hotplug.recover.settling import settled_and_locked
-from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.model.operation import (
     Half,
     Nic,

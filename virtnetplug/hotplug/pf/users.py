@@ -26,9 +26,9 @@ from virtnetplug.hotplug.check.request import edited
 from virtnetplug.hotplug.check.request import name as minted
 from virtnetplug.hotplug.check.reserved import pending
 from virtnetplug.hotplug.guest.assigned import as_in_run
+from virtnetplug.hotplug.guest.nic_status import pending_nics
 from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.view import DomainView, describe, look, same_mac_as
-from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import PciDevice
 from virtnetplug.model.interface import Interface, is_lasting

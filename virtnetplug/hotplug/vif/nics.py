@@ -20,11 +20,11 @@ from virtnetplug.errors import (
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.check.preflight import check_scope
 from virtnetplug.hotplug.check.reserved import pending
+from virtnetplug.hotplug.guest.nic_status import pending_nics
 from virtnetplug.hotplug.look.backing import LINUX
 from virtnetplug.hotplug.look.find import find, in_guest
 from virtnetplug.hotplug.look.open_operations import operation_on
 from virtnetplug.hotplug.look.view import BOTH, DomainView, look
-from virtnetplug.hotplug.report.inventory import pending_nics
 from virtnetplug.lifecycle import State
 from virtnetplug.model.host_device import NetdevState
 from virtnetplug.model.interface import Interface

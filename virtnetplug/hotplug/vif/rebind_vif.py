@@ -30,8 +30,8 @@ from virtnetplug.hotplug.engine.operation import FLAG, LIST, Direction, Operatio
 from virtnetplug.hotplug.engine.ownership import taken_over
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps, record_of, resumed, transaction
+from virtnetplug.hotplug.guest.nic_status import nics_named
 from virtnetplug.hotplug.recover.settling import existing, settled_and_locked
-from virtnetplug.hotplug.report.inventory import nics_named
 from virtnetplug.hotplug.vif import netback
 from virtnetplug.hotplug.vif.nics import Found, VifNic, find_all, find_one, told, xen
 from virtnetplug.model.operation import (

@@ -34,6 +34,7 @@ from virtnetplug.hotplug.engine.transaction import Transaction, Undos
 from virtnetplug.hotplug.guest import guest
 from virtnetplug.hotplug.guest.definition import config_net, define, is_defined, remove_from_config, rewrite, standing
 from virtnetplug.hotplug.guest.nic_rows import keep_or_drop, nic_record
+from virtnetplug.hotplug.guest.nic_status import nics_of
 from virtnetplug.hotplug.guest.travel import say_ours
 from virtnetplug.hotplug.look.view import DomainNic, DomainView, join, name_in_config
 from virtnetplug.hotplug.plug.defining import expect_place, of_define, of_rewrite, of_undefine, warn_out
@@ -46,7 +47,6 @@ from virtnetplug.hotplug.plug.last_seen import (
 from virtnetplug.hotplug.plug.plugging import new_record
 from virtnetplug.hotplug.plug.release import GuestRelease, under_way
 from virtnetplug.hotplug.plug.undoing import Coming, Leaving, giving_way, of_swap
-from virtnetplug.hotplug.report.inventory import nics_of
 from virtnetplug.lifecycle import ATTACHED, GONE
 from virtnetplug.model.holding import Setting
 from virtnetplug.model.interface import Interface, is_lasting
