@@ -220,6 +220,36 @@ def test_a_pool_lends_each_vf_once_and_says_who_has_them(pool: World) -> None:
     assert state_of(pool) == before
 
 
+def count(pool: World, *addresses: PciAddress) -> None:
+    """Have libvirt say of these devices that another domain has them, which it has not."""
+    pool.host.hypervisor.counted.update(dict.fromkeys(addresses, "web9"))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("network", "bus"), [("pool", 1), ("unmanaged", 2)])
+def test_a_vf_that_libvirt_refuses_is_passed_over(pool: World, network: str, bus: int) -> None:
+    before = state_of(pool)
+    count(pool, *(PciAddress(0, bus, 0x10, function) for function in (0, 4)))
+    second, fourth = (PciAddress(0, bus, 0x10, function) for function in (2, 6))
+    lent = [pool.plugger.attach(pool.name, [nic(number, network)]).nics[0].host_address for number in (1, 2)]
+    assert lent == [second, fourth]
+    assert [one.address for one in pool.host.journal.holdings()] == lent
+    assert pool.plugger.detach(pool.name, "ua-vf2").result is Result.DONE
+    assert pool.plugger.detach(pool.name, "ua-vf1").result is Result.DONE
+    assert state_of(pool) == before
+
+
+def test_vfs_that_libvirt_refuses_one_and_all(pool: World) -> None:
+    before = state_of(pool)
+    count(pool, *devices(pool).found)
+    with pytest.raises(VirtnetplugError, match=r"no device left to lend: 0000:01:10\.0 \(Requested .*web9") as caught:
+        pool.plugger.attach(pool.name, [nic()])
+    assert caught.value.reason == "pool-exhausted" and caught.value.message.count("domain web9") == 4
+    with pytest.raises(VirtnetplugError, match="domain web9") as caught:
+        pool.plugger.attach(pool.name, [by_address(FIRST)])
+    assert caught.value.reason == "host-device-busy"
+    assert state_of(pool) == before
+
+
 def test_a_vf_that_was_attached_by_address_is_passed_over(pool: World) -> None:
     pool.plugger.attach(pool.name, [by_address(FIRST)])
     (attached,) = pool.plugger.attach(pool.name, [nic()]).nics

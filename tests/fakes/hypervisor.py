@@ -675,6 +675,8 @@ class FakeHypervisor:
         self.clock = clock or FakeClock()
         self._before: dict[PciAddress, dict[str, object]] = {}
         self._allocated: dict[PciAddress, str] = {}
+        self.counted: dict[PciAddress, str] = {}
+        """Devices that libvirt counts as a domain's, whoever has them: see `faults.miscounted`."""
         self.ids = itertools.count(1)
         self.boot = 1
         self._pids = itertools.count(1000)
@@ -825,7 +827,7 @@ class FakeHypervisor:
 
     def _lend(self, nic: etree._Element, owner: str) -> None:
         address = _source_of(nic)
-        user = self._user_of(address) or (owner if address in self._before else None)
+        user = self.counted.get(address) or self._user_of(address) or (owner if address in self._before else None)
         if user is not None:
             raise HostDeviceBusy(
                 f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {user}"

@@ -96,7 +96,8 @@ NO_CHOICE = Choice()
 class Order:
     """One NIC to be plugged for one run (`run`) of a domain.
 
-    `settings` are what the request asks of the host device beyond its element (see `Backend.settings_of`).
+    `settings` are what the request asks of the host device beyond its element (see `Backend.settings_of`). `refused` are the devices that
+    libvirt called busy when this operation attached them, with libvirt's words: the pool lends another device.
     """
 
     domain: Domain
@@ -106,6 +107,7 @@ class Order:
     operation_id: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     choice: Choice = NO_CHOICE
+    refused: Mapping[PciAddress, str] = field(default_factory=dict)
 
 
 class Backend:

@@ -6,11 +6,13 @@ code, its message decides. The messages matched here are quoted from its source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import libvirt
 
+from virtnetplug import xml
 from virtnetplug.errors import (
     ConnectionLost,
     DeviceMissing,
@@ -44,6 +46,9 @@ _MONITOR_LOST = (
     "end of file from qemu monitor",
     "End of file from qemu monitor",
 )
+
+
+_USER = re.compile(r"PCI device (\S+) is in use by driver \S+, domain (.+)")  # src/hypervisor/virhostdev.c
 
 
 class PermissionDenied(Refused):
@@ -92,7 +97,7 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
     if any(words in text for words in _MONITOR_LOST):
         return EmulatorLost(f"libvirt says: {text}", code=code)
     if "is in use by driver" in text:  # virHostdevPreparePCIDevices
-        return HostDeviceBusy(text)
+        return HostDeviceBusy(text + miscounted(text, connection))
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:
         return DomainNotRunning(text + "; start it, or use `scope=Scope.CONFIG` to change only its definition")
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "transient domain" in text:
@@ -102,6 +107,27 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
     if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
         return HypervisorFailed(f"{text}; another job holds the domain", code=code, reason="domain-busy")
     return HypervisorFailed(f"libvirt says: {text}", code=code)
+
+
+def miscounted(text: str, connection: libvirt.virConnect | None) -> str:
+    """What to add where libvirt names a domain as the user of a PCI device, and the domain does not have the device.
+
+    ``virHostdevReAttachPCIDevices`` keeps its count of a device that leaves the host between two of its looks at the device.
+    """
+    if (found := _USER.search(text)) is None or connection is None:
+        return ""
+    address, name = found.groups()
+    try:
+        with absent(libvirt.VIR_ERR_NO_DOMAIN):
+            hostdevs = xml.devices(connection.lookupByName(name).XMLDesc(0)).hostdevs
+            if any(str(hostdev.host_address) == address for hostdev in hostdevs):
+                return ""
+    except libvirt.libvirtError:
+        return ""
+    return (
+        f"; but domain {name} does not have it. Try again, and if libvirt still says so, restart libvirtd (or virtqemud). Guests go on "
+        "running. libvirt loses count of a device that leaves the host while a guest releases it"
+    )
 
 
 def _is_lost(error: libvirt.libvirtError, text: str, connection: libvirt.virConnect | None) -> bool:

@@ -12,7 +12,7 @@ import libvirt
 
 from virtnetplug import xml
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor, dial, is_embedded
-from virtnetplug.adapters.libvirt.faults import absent, translate, translated
+from virtnetplug.adapters.libvirt.faults import absent, miscounted, translate, translated
 from virtnetplug.errors import (
     ClaimTaken,
     Failed,
@@ -243,7 +243,8 @@ class LibvirtNodeDevices:
                     f"libvirt knows no PCI device {address}; `devices()` shows those there are"
                 ) from None
             if any(words in text for words in _BUSY):
-                raise HostDeviceBusy(f"{address} is in use, so libvirt does not {doing} it ({text})") from None
+                more = miscounted(text, self._hypervisor.connection)
+                raise HostDeviceBusy(f"{address} is in use, so libvirt does not {doing} it ({text}{more})") from None
             fault = translate(error, self._hypervisor.connection)
             if type(fault) is HypervisorFailed:
                 raise HostDeviceFailed(f"libvirt cannot {doing} {address}: {text}") from None

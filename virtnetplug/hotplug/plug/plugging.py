@@ -104,10 +104,12 @@ def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False)
         try:
             tx.effect(backend.attach_step, alias, partial(attach, plugged.element), half=Half.LIVE)
             break
-        except HostDeviceBusy:
-            # another domain got that device meanwhile: release the device, and the pool lends the next one
+        except HostDeviceBusy as busy:
+            # another domain got that device meanwhile, or libvirt says so: release the device, and the pool lends the next one
             if is_last or order.net.source_pci is not None or tx.undo.unwind(undone_to):
                 raise
+            if plugged.source_pci is not None:
+                order = replace(order, refused={**order.refused, plugged.source_pci: busy.message})
     return configure(plugged)
 
 

@@ -1,4 +1,4 @@
-"""What libvirt says when QEMU's monitor is lost, in the words of `src/qemu/qemu_monitor.c`."""
+"""What libvirt says when QEMU's monitor is lost (`src/qemu/qemu_monitor.c`), and when it counts a device as used (`src/hypervisor/virhostdev.c`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import libvirt
 import pytest
 
 from virtnetplug.adapters.libvirt.faults import translate
-from virtnetplug.errors import EmulatorLost
+from virtnetplug.errors import EmulatorLost, HostDeviceBusy
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,37 @@ def test_a_monitor_that_is_lost_is_an_emulator_that_is_lost(text: str) -> None:
     error = libvirt.libvirtError("call failed")
     error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_QEMU, text, 2, text, None, None, -1, -1)
     assert type(translate(error)) is EmulatorLost
+
+
+class Domains:
+    """A connection with the domain ``web1``, which runs with one VF."""
+
+    def isAlive(self) -> int:  # noqa: N802
+        return 1
+
+    def lookupByName(self, name: str) -> Domains:  # noqa: N802
+        if name != "web1":
+            error = libvirt.libvirtError("call failed")
+            error.err = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_FROM_QEMU, "no domain", 2, "", None, None, -1, -1)
+            raise error
+        return self
+
+    def XMLDesc(self, flags: int) -> str:  # noqa: N802
+        return (
+            "<domain><devices><interface type='hostdev'><source><address type='pci' domain='0x0000' bus='0x01' slot='0x10' "
+            "function='0x2'/></source></interface></devices></domain>"
+        )
+
+
+@pytest.mark.parametrize(
+    ("address", "domain", "is_miscounted"),
+    [("0000:01:10.2", "web1", False), ("0000:01:10.4", "web1", True), ("0000:01:10.2", "web2", True)],
+)
+def test_a_device_that_libvirt_counts_for_a_domain_without_it(address: str, domain: str, is_miscounted: bool) -> None:
+    text = f"Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {domain}"
+    error = libvirt.libvirtError("call failed")
+    error.err = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_FROM_QEMU, text, 2, text, None, None, -1, -1)
+    fault = translate(error, Domains())  # type: ignore[arg-type]
+    assert type(fault) is HostDeviceBusy and fault.message.startswith(text)
+    assert ("restart libvirtd" in fault.message) == is_miscounted
+    assert "restart" not in translate(error).message

@@ -49,7 +49,12 @@ class Device:
 class Hypervisor:
     def __init__(self, **devices: Device) -> None:
         self.devices = devices
-        self.connection = SimpleNamespace(nodeDeviceLookupByName=self._look_up, isAlive=lambda: 1)
+        self.connection = SimpleNamespace(
+            nodeDeviceLookupByName=self._look_up, lookupByName=self._domain, isAlive=lambda: 1
+        )
+
+    def _domain(self, name: str) -> object:
+        raise error(libvirt.VIR_ERR_NO_DOMAIN, f"Domain not found: no domain with matching name '{name}'")
 
     def _look_up(self, name: str) -> Device:
         if name not in self.devices:
@@ -119,6 +124,7 @@ def test_what_libvirts_refusals_become(code: int, text: str, kind: type[Exceptio
         with pytest.raises(kind) as caught:
             call(VF)
         assert type(caught.value) is kind and text in str(caught.value)
+        assert ("domain web1 does not have it" in str(caught.value)) == ("domain web1" in text)
 
 
 def test_a_connection_that_breaks_is_told_from_a_device_that_fails() -> None:
