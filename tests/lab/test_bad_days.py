@@ -113,7 +113,9 @@ def test_numvfs_set_to_0_under_a_guest_that_lets_go(plugger: Plugger, vm: Guest)
 
 
 @pytest.mark.usefixtures("vfs_again")
-def test_numvfs_set_to_0_under_a_guest_that_holds_on(plugger: Plugger, vm: Guest) -> None:
+def test_numvfs_set_to_0_under_a_guest_that_holds_on(
+    plugger: Plugger, reopen: Callable[[], Plugger], vm: Guest
+) -> None:
     """The write waits, and whoever reads sriov_numvfs: nothing of ours may. The other PF's VFs are lent as before."""
     vf = lend(plugger, vm, pool_nic(pool="pool1"))
     vm.hold()
@@ -132,10 +134,10 @@ def test_numvfs_set_to_0_under_a_guest_that_holds_on(plugger: Plugger, vm: Guest
     plugger.recover(wait=600)
     assert (plugger._host.journal.holdings(), ports(plugger), kinds(plugger)) == ([], {"pool0": [], "pool1": []}, [])
     hands.make_vfs(PFS[1])
-    lend_again(plugger, vm, vf)
+    lend_again(plugger, reopen, vm, vf)
 
 
-def lend_again(plugger: Plugger, vm: Guest, vf: str) -> None:
+def lend_again(plugger: Plugger, reopen: Callable[[], Plugger], vm: Guest, vf: str) -> None:
     """Lend that VF. libvirt may have lost count of the VF when it left the host: the error then says what helps, and that helps.
 
     libvirt looks at a device twice. A VF that leaves the host between the two looks stays counted for its guest.
@@ -152,6 +154,7 @@ def lend_again(plugger: Plugger, vm: Guest, vf: str) -> None:
         assert "restart libvirtd" in fault.message
         libvirtd.kill()
         libvirtd.start(vm)
+        plugger = reopen()
         lend(plugger, vm, vf_nic(vf, "yes", 3))
     assert plugger.detach(vm.name, "ua-vf3", wait=600).warnings == ()
     assert (plugger._host.journal.holdings(), kinds(plugger)) == ([], [])
