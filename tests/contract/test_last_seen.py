@@ -459,3 +459,13 @@ def test_a_change_of_the_definition_that_was_taken_back_is_not_handed_over(fake:
     _set(fake, alias, {"link_state": None}, Half.CONFIG)
     assert [each.result for each in fake.plugger.recover(wait=20)] == [Result.DONE]
     assert _links(fake, Half.CONFIG) == [("ua-nic2", None)]
+
+
+def test_a_nic_without_a_tap_that_came_once_the_guest_had_let_go_is_shown_as_asked_by_nobody(fake: World) -> None:
+    """The NIC that was detached had no host end by which to tell them apart."""
+    user = "<interface type='user'><mac address='52:54:00:00:00:01'/><alias name='ua-nic1'/></interface>"
+    fake.plugger.attach(fake.name, [user], scope=Scope.BOTH)
+    die(fake, lambda p: p.detach(fake.name, "ua-nic1", scope=Scope.BOTH), "detach", after=BEFORE, number=2)
+    fake.guest.attach(str(fake.bridge_nic(1)), Half.LIVE)
+    (live,) = [nic for nic in fake.plugger.list(fake.name) if nic.live]
+    assert (live.pending, live.source) == (None, "br0")
