@@ -49,7 +49,7 @@ def test_a_definition_that_was_replaced(world: World) -> None:
     world.host.hypervisor.domain(world.name).set_metadata(Half.CONFIG, None)
     (finding,) = found(world)
     assert (finding.kind, finding.nic) == ("identity-differs", "ua-nic1") and finding.repair
-    assert "somebody" in finding.message, "it was booted from its definition"
+    assert "Somebody" in finding.message, "it was booted from its definition"
     assert mended(world) == [("identity-differs", True)]
     live, config = kept(world)
     assert live == config != DomainMetadata() and found(world) == []

@@ -158,7 +158,7 @@ def test_present_the_emulated_one_goes_with_the_arrival_of_its_twin(world: World
     outcome = world.plugger.attach(world.name, [world.network_nic(2)], twin_of="ua-nic1", scope=scope)
     assert (outcome.operation, outcome.result) == ("attach", Result.DONE)
     assert deeds(outcome) == [(Deed.UNPLUG, "ua-nic1", Result.DONE)] and outcome.enforced[0].halves == scope.halves
-    assert any("ua-nic1 is to go from the guest" in text for text in outcome.warnings)
+    assert any("ua-nic1 is to be unplugged from the guest" in text for text in outcome.warnings)
     assert list(nets(world)) == ["ua-nic2"]
     assert list(nets(world, Half.CONFIG)) == (["ua-nic2"] if scope is Scope.BOTH else ["ua-nic1"])
     record = known(world)

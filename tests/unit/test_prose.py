@@ -1,6 +1,6 @@
 """The prose of the project keeps the rules of `prose_rules`; what does not yet is counted in `prose_debt.txt`.
 
-``python tests/unit/prose_rules.py --count README.md CONTRIBUTING.md docs/*.md $(git ls-files 'virtnetplug/*.py')`` prints the counts.
+``python tests/unit/prose_rules.py --count *.md docs/*.md $(git ls-files 'virtnetplug/*.py')`` prints the counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.unit.prose_rules import Text, broken, texts_of_document, texts_of_pyt
 
 ROOT = Path(__file__).parents[2]
 DEBT = Path(__file__).with_name("prose_debt.txt")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 FILES = sorted([*(ROOT / "virtnetplug").rglob("*.py"), *DOCUMENTS])
 
 

@@ -158,9 +158,9 @@ def _lines(lines: Iterable[str]) -> str:
 
 def _twin(twin: TwinView) -> str:
     where = [name for name, goes in (("the guest", twin.unplug_live), ("the definition", twin.unplug_config)) if goes]
-    verdict = f"goes from {' and '.join(where)}" if where else "stays"
+    verdict = f"is unplugged from {' and '.join(where)}" if where else "stays"
     if where and not twin.is_there:
-        verdict += " (and has gone)"
+        verdict += " (it has left already)"
     return f"{printable(twin.alias)}, whose fast twin is {printable(twin.vif)}, {verdict}: {prose(twin.why)}\n"
 
 

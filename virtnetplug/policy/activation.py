@@ -117,8 +117,10 @@ def rank(candidates: Iterable[Candidate]) -> tuple[Ranked, ...]:
     for number, candidate in enumerate(ordered, start=1):
         group, place, why = _place(candidate)
         such = [other for other in ordered if _place(other)[:2] == (group, place)]
-        by = "alias" if candidate.address is None else f"PCI address, and it is at {candidate.address}"
-        found.append(Ranked(candidate, number, why + (f"; of {len(such)} such, they go by {by}" if such[1:] else "")))
+        by = "alias" if candidate.address is None else f"PCI address (here {candidate.address})"
+        if such[1:]:
+            why = f"{why}; {len(such)} NICs have this place, ordered by {by}"
+        found.append(Ranked(candidate, number, why))
     return tuple(found)
 
 
@@ -146,6 +148,6 @@ def _place(candidate: Candidate) -> tuple[int, int, str]:
         return 1, place, f"{device} ({DEVICES[device]}) is number {place} in the table of devices"
     name = device or "its device"
     if place := _CLASS_RANKS.get(pci_class):
-        why = f"{name} is not in the table of devices; as {CLASSES[pci_class]} it is number {place} of the classes"
+        why = f"{name} is not in the table of devices; as {CLASSES[pci_class]} it is number {place} in the table of classes"
         return 2, place, why
-    return 3, 0, f"{name} is in no table, and comes after all that are"
+    return 3, 0, f"{name} is in no table, and comes after all devices that are in a table"

@@ -30,16 +30,18 @@ def decide(
     """
     if is_teaming_persistent:
         return Decision(
-            (), "it is the persistent half of a teaming pair, which the guest needs when its transient half goes"
+            (), "it is the persistent half of a teaming pair, which the guest needs when the transient half leaves"
         )
     if policy is UnplugPolicy.KEEP:
-        return Decision((), "nothing goes by itself with the policy keep")
+        return Decision((), "the policy keep unplugs no NIC automatically")
     if not twin_present:
-        return Decision((), "its fast twin is not there, and without it the guest would have no NIC")
+        return Decision((), "its fast twin is not there, so the guest would have no NIC")
     if policy is UnplugPolicy.PRESENT:
-        return Decision(scope.halves, "its fast twin is there, which is all that the policy present asks")
+        return Decision(scope.halves, "its fast twin is there, and need not be connected")
     if Half.LIVE not in scope.halves:
-        return Decision((), "the policy active goes by the running guest, and its fast twin is only in the definition")
+        return Decision(
+            (), "the policy active depends on the running guest, and the fast twin is only in the definition"
+        )
     if not twin_connected:
         return Decision((), "its fast twin is there, and the guest has not connected to it yet")
     return Decision((Half.LIVE,), "the guest is connected to its fast twin")
@@ -53,9 +55,8 @@ def parse(words: str) -> UnplugPolicy:
     asked = [word.strip().upper() for word in words.split(",")]
     if DISKS in asked:
         raise NotSupported(
-            f"{DISKS} is understood, and is not virtnetplug's work: it plugs and unplugs NICs, and never a disk. "
-            f"Say {NICS} alone."
+            f"{DISKS} is not supported: virtnetplug attaches and detaches NICs, and never a disk. Give {NICS} alone."
         )
     if asked != [NICS]:
-        raise UsageError(f"'{words}' is nothing that can be unplugged by force; say {NICS}")
+        raise UsageError(f"'{words}' cannot be unplugged by force; give {NICS}")
     return UnplugPolicy.PRESENT

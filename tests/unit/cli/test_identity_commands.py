@@ -111,7 +111,7 @@ def test_why(run, plugger):
     ran = run("policy", "explain", "web1")
     assert plugger.calls == [("explain_policy", "web1")]
     assert ran.out.startswith("web1: unplug present (its own; the host's default is keep)\n")
-    assert "ua-front, whose fast twin is ua-vf0, goes from the guest: its fast twin is there\n" in ran.out
+    assert "ua-front, whose fast twin is ua-vf0, is unplugged from the guest: its fast twin is there\n" in ran.out
     rows = [line.split() for line in ran.out.splitlines() if "ua-vf" in line and line[:1].isdecimal()]
     assert [row[:5] for row in rows] == [
         ["1", "ua-vf0", "8086:10ca", "0000:00:05.0", "up"],
@@ -121,9 +121,12 @@ def test_why(run, plugger):
 
 
 def test_what_a_policy_had_done_is_a_warning(run, plugger, samples):
-    plugger.warnings, plugger.enforced = ("ua-front is to go from the guest: so it is",), (samples.enforced,)
+    plugger.warnings, plugger.enforced = (
+        ("ua-front is to be unplugged from the guest: its twin is there",),
+        (samples.enforced,),
+    )
     ran = run("attach", "web1", "--network", "a")
-    assert ran.code == 0 and "warning: ua-front is to go from the guest" in ran.err
+    assert ran.code == 0 and "warning: ua-front is to be unplugged from the guest" in ran.err
 
 
 def test_a_group_has_help_and_pages(run, tmp_path):

@@ -98,8 +98,8 @@ def test_a_tie_goes_by_pci_address_and_then_by_alias() -> None:
     again = candidate("ua-1", INTEL, slot=None)
     ranked = rank([nowhere, again, far, near])
     assert [one.candidate for one in ranked] == [near, far, nowhere, again]
-    assert "of 4 such, they go by PCI address, and it is at 0000:00:03.0" in ranked[0].why
-    assert ranked[3].why.endswith("they go by alias")
+    assert "4 NICs have this place, ordered by PCI address (here 0000:00:03.0)" in ranked[0].why
+    assert ranked[3].why.endswith("ordered by alias")
     other = Candidate(alias="ua-c", vendor_device=INTEL, address=PciAddress(0, 1, 0, 0))
     assert rank([other, far])[0].candidate == far, "bus before slot"
 
@@ -114,8 +114,8 @@ def test_it_says_why() -> None:
     )
     assert [one.why for one in ranked] == [
         f"8086:10ca (Intel 82576 VF) is number {list(activation.DEVICES).index(INTEL) + 1} in the table of devices",
-        "dead:beef is not in the table of devices; as an Ethernet controller it is number 1 of the classes",
-        "its device is in no table, and comes after all that are",
+        "dead:beef is not in the table of devices; as an Ethernet controller it is number 1 in the table of classes",
+        "its device is in no table, and comes after all devices that are in a table",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a NIC can be asked for that libvirt's Xen driver refuses, or takes and forgets (``libxlMakeNic``; seen with libvirt 11.3)."""
+"""The properties of a NIC that libvirt's Xen driver refuses, or accepts and silently drops (``libxlMakeNic``; seen with libvirt 11.3)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ PV_MODEL = "netfront"
 
 FORGOTTEN = {
     "mtu": "an MTU",
-    "bandwidth_inbound": "a bandwidth of what comes in; what goes out can be limited",
-    "port_isolated": "isolation of its bridge port",
+    "bandwidth_inbound": "an inbound limit (only an outbound limit)",
+    "port_isolated": "port isolation",
     "address": "a PCI address in the guest",
     "acpi_index": "an ACPI index",
-    "driver_name": "a driver",
+    "driver_name": "a driver name",
     "driver_queues": "a number of queues",
-    "trust_guest_rx_filters": "filters of the guest's to trust",
-    "coalesce_rx_frames": "coalescing",
+    "trust_guest_rx_filters": "trust in the guest's receive filters",
+    "coalesce_rx_frames": "interrupt coalescing",
     "rom_enabled": "a ROM",
     "rom_file": "a ROM",
     "rom_bar": "a ROM",
     "teaming": "teaming",
 }
-"""Fields that come to nothing, by what they ask for."""
+"""Fields that libvirt's Xen driver accepts and drops, with their names for people."""
 
 
 def lacks(net: Interface, actual_type: str, *, is_pv: bool) -> Iterator[Lack]:
@@ -44,10 +44,10 @@ def lacks(net: Interface, actual_type: str, *, is_pv: bool) -> Iterator[Lack]:
         yield Lack("filterref", "libvirt's Xen driver has no network filters. Leave the filterref out.")
     forgotten = {field: what for field, what in FORGOTTEN.items() if getattr(net, field) not in (None, False)}
     if net.link_state == "down":
-        forgotten["link_state"] = "a link that is down"
+        forgotten["link_state"] = "a link state"
     is_switched = net.virtualport is not None and net.virtualport.type == "openvswitch"
     if net.vlan is not None and not is_switched:
-        forgotten["vlan"] = "a VLAN, but on Open vSwitch"
+        why = "libvirt's Xen driver silently drops a VLAN outside Open vSwitch. Leave the VLAN out, or use virtual port type openvswitch."
+        yield Lack("vlan", why)
     for field, what in forgotten.items():
-        why = f"libvirt's Xen driver would take it and silently do without: a vif has not {what}. Leave that out."
-        yield Lack(field, why)
+        yield Lack(field, f"a vif does not have {what}: libvirt's Xen driver would silently drop it. Leave it out.")

@@ -20,12 +20,12 @@ class Words(NamedTuple):
 
 _DETACH = "It carries no traffic: detach it and attach it again."
 _RETURN = "return it to the host, and to its pool, with proof that it is as it was"
-_REPAIR = "Restore that with `repair()`"
+_REPAIR = "Restore this with `repair()`"
 
 WORDS = {
     "alias-duplicate": Words(
         "In the {half} definition of {domain} the alias {nic} names more than one NIC.",
-        "Give each NIC an alias of its own (virsh edit). By this alias neither of them can be named.",
+        "Give each NIC an alias of its own (virsh edit). While they share this alias, no command can name either of them.",
     ),
     "mac-duplicate": Words(
         "In the {half} definition of {domain} {count} NICs have the MAC {nic}: {names}.",
@@ -46,7 +46,7 @@ WORDS = {
     ),
     "tap-not-in-bridge": Words(
         "Host device {device} of NIC {nic} of {domain} is in no bridge; its definition says {bridge}.",
-        f"{_REPAIR}, or heal all that are out with `heal()`.",
+        f"{_REPAIR}, or reconnect all such NICs with `heal()`.",
         "put {device} into bridge {bridge}",
     ),
     "tap-not-isolated": Words(
@@ -66,91 +66,92 @@ WORDS = {
     ),
     "orphan-tap": Words(
         "The QEMU process of {domain} holds the host device {device}, and its live definition has no NIC with it. "
-        "An attach was cut off half way, and the guest may have a NIC that libvirt does not know.",
-        "Shut the guest down and start it again when that suits, as libvirt cannot remove what it does not know. "
-        "Or let `recover({domain!r}, allow_taint=True)` have QEMU remove what an operation left.",
+        "An attach was cut off, and the guest may have a NIC that libvirt does not know.",
+        "libvirt cannot remove a NIC that it does not know: shut the guest down and start it again at a suitable time. "
+        "Or let `recover({domain!r}, allow_taint=True)` make QEMU remove the NIC that an operation left.",
     ),
     "orphan-vif": Words(
         "The host shows {device} of {domain} (MAC {mac}, bridge {bridge}), and its live definition has no NIC with it. "
-        "An attach was cut off or failed half way, or 'xl' made it.",
-        "`recover({domain!r})` removes what an operation left. A vif that is meant can stay. "
-        "Any other goes with 'xl network-detach {domain} {number}'.",
+        "An attach was cut off or failed, or 'xl' made the vif.",
+        "`recover({domain!r})` removes a vif that an operation left. A vif that you want can stay. "
+        "Remove any other vif with 'xl network-detach {domain} {number}'.",
     ),
     "vif-missing": Words("For NIC {nic} of {domain} the host has no {missing}.", _DETACH),
     "vif-remains": Words(
-        "xenstore has what a hotplug script wrote about a vif of domain id {device}, after that domain had ended.",
-        "Remove it with `repair()`.",
-        "remove what the script wrote about the vifs of domain id {device}",
+        "xenstore has entries that a hotplug script wrote for a vif of domain id {device} after that domain had ended.",
+        "Remove them with `repair()`.",
+        "remove the entries that the script wrote for the vifs of domain id {device}",
     ),
     "config-differs": Words(
         "NIC {nic} of {domain} will change at the next boot: {changes}.",
-        "If that is not meant, set the definition right with `update(scope=Scope.CONFIG)`.",
+        "If you do not want this change, correct the definition with `update(scope=Scope.CONFIG)`.",
     ),
-    "operation-stalled": Words("{why}", "Nobody else settles it as long as that process lives."),
+    "operation-stalled": Words("{why}", "No other call can settle the operation as long as that process lives."),
     "operation-open": Words("Operation {device} ({operation} on {domain}) {why}.", "{how}"),
     "row-damaged": Words(
         "The journal's row of NIC {nic} of {domain} cannot be read: {why}.",
-        "The NIC itself works on. `show()` has what the hypervisor knows of it.",
+        "The NIC itself works. `show()` shows the NIC as the hypervisor has it.",
     ),
     "nic-gone": Words(
         "The journal has NIC {nic} ({mac}) of {domain}, and that domain does not have it any more.",
-        "The guest was shut down, or others detached it: `repair()` forgets it.",
-        "forget NIC {nic} in the journal",
+        "The guest was shut down, or somebody else detached the NIC. `repair()` deletes the row in the journal.",
+        "delete the row of NIC {nic} in the journal",
     ),
     "device-quarantined": Words(
         "Host device {device}, last of {nic} of {domain}, {why}.",
-        "Mend that, then run `repair()` or `recover()`.",
+        "Remove the cause, then run `repair()` or `recover()`.",
         _RETURN,
     ),
     "device-leaked": Words(
-        "Host device {device} is held for {nic} of {domain}, which does not have it any more.",
+        "Host device {device} is held for {nic} of {domain}, which does not have the device any more.",
         "Run `recover()`.",
         _RETURN,
     ),
     "device-missing": Words(
-        "Host device {device}, which {nic} of {domain} has, {what}: someone changed sriov_numvfs of its PF{why}.",
-        "Detach the NIC, and attach it again once there are VFs. Change their number only while none is held.",
+        "Host device {device}, which {nic} of {domain} has, {what}: somebody changed sriov_numvfs of its PF{why}.",
+        "Detach the NIC, and attach it again when there are VFs. Change the number of VFs only while no guest has a VF.",
     ),
     "vf-changed": Words(
-        "{why}. Nothing is written to it.",
+        "{why}. virtnetplug writes nothing to the VF.",
         "Run `recover()`, then detach the NIC and attach it again.",
-        "hold host device {device} no longer for {nic}, and delete its port",
+        "release host device {device}, which is held for {nic}, and delete its port",
     ),
     "device-driver": Words(
         "Host device {device}, which {nic} of {domain} has, is on driver {driver} and not on vfio-pci. "
-        "Someone bound it by hand, or changed sriov_numvfs of its PF, which makes every VF anew.",
+        "Somebody bound it by hand, or changed sriov_numvfs of its PF, which makes every VF again.",
         "Detach the NIC and attach it again.",
     ),
     "vf-settings-unseen": Words(
         "The settings of host device {device}, which {nic} of {domain} has, cannot be seen: {why}",
-        "Mend that; until then the device can neither be set nor be returned.",
+        "Remove the cause: until then the device can neither be set nor be returned.",
     ),
     "vf-settings-differ": Words(
-        "Host device {device}, which {nic} of {domain} has, has other settings than it should: its {missed}. "
-        "Someone set it by hand, or its PF forgot it at a reset.",
-        "Set it again with `repair()`. If the change is meant, make it with `update()`.",
+        "Host device {device}, which {nic} of {domain} has, has wrong settings: its {missed}. "
+        "Somebody changed them by hand, or its PF lost them at a reset.",
+        "Restore them with `repair()`. If you want the change, make it with `update()`.",
         "set {settings} again through its PF",
     ),
     "device-port-missing": Words(
-        "Network {network} has lost the port of host device {device}, which {nic} of {domain} has; it would lend the device again.",
+        "Network {network} has lost the port of host device {device}, which {nic} of {domain} has. The network would lend the device again.",
         "{how}un `repair()`.",
         "reserve it in network {network} again",
     ),
-    "metadata-unread": Words("What {domain} keeps of its NICs cannot be seen: {why}"),
+    "metadata-unread": Words("virtnetplug's metadata of {domain} cannot be read: {why}"),
     "identity-differs": Words(
-        "What {domain} remembers {what} is not the same in the running guest and in its definition. {why}.",
-        "Copy the running guest's with `repair()`; or forget it with `forget_identity()` or `clear_policy()`.",
-        "copy what the running guest keeps to its definition",
+        "The metadata of {domain} about {what} differs between the running guest and its definition. {why}.",
+        "Copy the running guest's metadata to the definition with `repair()`; or delete it with `forget_identity()` or `clear_policy()`.",
+        "copy the running guest's metadata to its definition",
     ),
     "identity-lost": Words(
-        "{nic} of {domain} was handed over to {vif}, and {domain} does not remember that any more: somebody defined it anew, or removed its metadata.",
-        "`repair()` has it remembered again; `forget_identity({domain!r}, {nic!r})` ends it.",
-        "remember {nic} again, as the journal has it",
+        "{nic} of {domain} was handed over to {vif}, and the metadata of {domain} has no record of {nic}. "
+        "Somebody defined the domain anew, or removed its metadata.",
+        "`repair()` writes the record again; `forget_identity({domain!r}, {nic!r})` drops the hand-over instead.",
+        "write the record of {nic} again, as the journal has it",
     ),
     "policy-unmet": Words(
-        "By a policy of {domain}, {why}.",
-        "`recover({domain!r})` does that; `explain_policy({domain!r})` says why.",
-        "do what the policy asks for: {device} of {nic}",
+        "A policy of {domain} is not met: {why}.",
+        "`recover({domain!r})` enforces the policy; `explain_policy({domain!r})` explains it.",
+        "enforce the policy: {device} of {nic}",
     ),
 }
 """By the kind of the finding."""

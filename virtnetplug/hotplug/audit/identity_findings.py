@@ -96,13 +96,13 @@ def _differing(seen: Seen, kept: Kept) -> Iterator[Finding]:
     live, config = kept[Half.LIVE], kept[Half.CONFIG]
     names = {each.alias for each in (*live.identities, *config.identities)}
     nics = sorted(name for name in names if live.identity(name) != config.identity(name))
-    why = "One of them was replaced or edited by somebody"
+    why = "Somebody replaced or edited one of them"
     if seen.domain.state().began is not HowBegan.BOOTED:
         why = (
-            "Nobody need have edited either: a guest that was restored or came from another host has what was remembered when it was saved or left. "
-            "What was done or undone since is in the definition alone"
+            "Perhaps nobody edited either: a guest that was restored or came from another host has the metadata of the save or the migration. "
+            "Later changes are in the definition alone"
         )
-    what = f"of {', '.join(nics)}" if nics else "of its policies"
+    what = ", ".join(nics) if nics else "its policies"
     yield finding("identity-differs", seen.owner, ", ".join(nics), what=what, why=why)
 
 

@@ -55,8 +55,8 @@ class Due:
     def sentence(self) -> str:
         """The change and its reason, for people."""
         if self.deed is Deed.UNPLUG:
-            return f"{self.nic} is to go from {' and '.join(_WHERE[half] for half in self.halves)}: {self.why}"
-        return f"the link of {self.nic} is to be {_LINKS[self.deed]}: {self.why}"
+            return f"{self.nic} is to be unplugged from {' and '.join(_WHERE[half] for half in self.halves)}, because {self.why}"
+        return f"the link of {self.nic} is to be {_LINKS[self.deed]}, because {self.why}"
 
     @property
     def operation(self) -> Operation:
@@ -88,7 +88,7 @@ def dues(known: KnownDomain) -> tuple[Due, ...]:
         Due(
             deed=Deed.UNPLUG,
             nic=twin.emulated.name,
-            why=f"the policy of its unplug is {known.policy}, and {twin.why}",
+            why=f"the unplug policy is {known.policy}, and {twin.why}",
             halves=twin.halves,
             twin=twin.view.vif,
         )
@@ -120,7 +120,7 @@ def enforce(host: Host, domain: Domain, lock: Lock, *, seconds: float) -> tuple[
         asked = dues(known)
         due = next((each for each in asked if not each.obstacle and (each.deed, each.nic) not in tried), None)
         if due is None:
-            return done, [f"{each.sentence}. That cannot be done: {each.obstacle}" for each in asked if each.obstacle]
+            return done, [f"{each.sentence}. This cannot be done: {each.obstacle}" for each in asked if each.obstacle]
         tried.add((due.deed, due.nic))
         done.append(_do(known, due, lock, seconds))
         if done[-1].outcome.reason == DomainBusy.reason:
@@ -135,9 +135,9 @@ def after(host: Host, domain: Domain, lock: Lock, outcome: Outcome, *, seconds: 
         VirtnetplugError
     ) as error:  # what was asked for is done, and the caller gets that outcome, also after an interruption
         text = (
-            f"not every change that policies of {domain.name} ask for was made: {error.message} {call('recover', domain.name)} makes the others."
+            f"some changes by policies of {domain.name} were not made: {error.message} {call('recover', domain.name)} makes them."
             if isinstance(error, Interrupted)
-            else f"what the policies of {domain.name} ask for could not be seen: {error.message}"
+            else f"the policies of {domain.name} could not be enforced: {error.message}"
         )
         return replace(outcome, warnings=(*outcome.warnings, text))
     return telling(outcome, done, left)
@@ -192,7 +192,7 @@ def release(host: Host, domain: Domain, lock: Lock, names: Collection[str]) -> l
     known = KnownDomain.of(host, domain)
     held = [each for each in candidates(known, names) if each.link_state == "down" and not each.obstacle]
     ups = [
-        _link(known, each, Deed.LINK_UP, "no group of NICs holds it any more")
+        _link(known, each, Deed.LINK_UP, "no group of NICs holds the link down any more")
         for each in held
         if known.unheld(known.nets[each.alias]).link_state != "down"
     ]
@@ -207,7 +207,7 @@ def finish(host: Host, domain_name: str | None = None, *, seconds: float = 0.0) 
                 done, _ = enforce(host, domain, lock, seconds=seconds)
             yield from (each.outcome for each in done)
         except DomainBusy as busy:
-            text = f"what the policies of {domain.name} ask for was not looked at: {busy.message}"
+            text = f"the policies of {domain.name} were not enforced: {busy.message}"
             yield Outcome(operation=POLICY, domain=domain.name, result=Result.PENDING, reason=busy.reason, message=text)
 
 
@@ -245,7 +245,7 @@ def _do(known: KnownDomain, due: Due, lock: Lock, seconds: float) -> Done:
     except Interrupted:
         raise
     except VirtnetplugError as error:
-        sentence = f"{due.sentence}. That could not be done: {error.message}"
+        sentence = f"{due.sentence}. This could not be done: {error.message}"
         operation = detach.NAME if due.deed is Deed.UNPLUG else update.NAME
         outcome = replace(failure(operation, domain.name, error), message=sentence)
     enforced = Enforced(

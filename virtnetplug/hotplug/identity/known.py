@@ -209,7 +209,7 @@ def stranger(known: KnownDomain, name: str) -> str:
     """A sentence about a NIC of the guest that only has the name of the NIC that is known by it; else empty."""
     if not is_stranger(known.nets.get(name), known.metadata.identity(name), known.rows.get(name)):
         return ""
-    return f"{name} is another NIC than the one that was plugged with that alias, or is remembered by it"
+    return f"{name} is another NIC than the NIC that was attached or recorded with that alias"
 
 
 def _view(known: KnownDomain, ranked: Ranked) -> CandidateView:

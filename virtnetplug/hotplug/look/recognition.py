@@ -142,8 +142,8 @@ def strange(
     ):
         return ()
     if alias == known.alias:
-        return (f"{alias} is another NIC than the one that is remembered by that alias",)
-    return (f"{alias} is another NIC than the fast twin of {known.alias}, which was plugged with that alias",)
+        return (f"{alias} is another NIC than the emulated NIC that was recorded with that alias",)
+    return (f"{alias} is another NIC than the fast twin of {known.alias} that was attached with that alias",)
 
 
 def _called(alias: str, nics: Iterable[DomainNic]) -> list[DomainNic]:
