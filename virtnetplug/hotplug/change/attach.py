@@ -120,7 +120,8 @@ class _Attach(SwapRun):
             )
         elif live is not None and live.address is not None and net.address is None:
             element = xml.edit(element, {"address": live.address})
-        self.tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
+        act = partial(self.domain.attach, element, Half.CONFIG)
+        self.tx.effect("define", alias, act, half=Half.CONFIG, is_one_attach=True)
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
         journal = self.host.journal
