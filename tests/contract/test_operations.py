@@ -270,6 +270,14 @@ def test_what_cannot_change_in_place_needs_replace(world: World) -> None:
     assert detail.config is not None and "e1000" in detail.config
 
 
+def test_the_history_of_a_domain_is_found_by_all_that_names_it(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    domain = world.host.hypervisor.domain(world.name)
+    for name in (world.name, domain.uuid, domain.uuid.upper(), domain.uuid.replace("-", ""), str(domain.state().id)):
+        assert [each.operation for each in world.plugger.history(name)] == ["attach"], name
+    assert world.plugger.history("another") == ()
+
+
 @pytest.mark.parametrize("scope", [Scope.BOTH, Scope.CONFIG])
 def test_a_nic_gets_another_guest_address_in_the_definition_too(world: World, scope: Scope) -> None:
     """libvirt's update finds a NIC by its MAC and guest address, so the definition's NIC is removed and attached."""

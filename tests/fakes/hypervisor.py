@@ -901,7 +901,9 @@ class FakeHypervisor:
 
     def domain(self, name: str) -> FakeDomain:
         for domain in self.all.values():
-            if name in (domain.name, domain.uuid):
+            if name in (domain.name, str(domain.state().id)) or name.lower().replace("-", "") == domain.uuid.replace(
+                "-", ""
+            ):
                 domain.state()
                 return domain
         raise DomainMissing(f"no domain called '{name}'")

@@ -56,6 +56,9 @@ class Wiring(Protocol):
     def domains(self, uri: str | None) -> Mapping[str, str]:
         """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
 
+    def uuid_of(self, uri: str | None, domain: str) -> str:
+        """The UUID of the domain of that UUID, name or id, in the same way; raises `DomainMissing`."""
+
 
 class Looks(TypedDict, total=False):
     """What metrics may look at beside the journal (`metrics.exposition`)."""
