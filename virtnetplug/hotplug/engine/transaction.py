@@ -112,7 +112,7 @@ class Transaction:
         self._turns_for: tuple[type[VirtnetplugError], ...] = ()
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
-        self._without_effect: set[int] = set()  # steps of which the hypervisor said so
+        self._without_effect: set[int] = set()  # steps whose only call the hypervisor refused
         self._registered: set[int] = set()
         self._undos_of = undos
         for step in self.steps if is_begun else ():
