@@ -16,7 +16,15 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import AliasTaken, HypervisorFailed, IdentityConflict, NicPending, Refused, VirtnetplugError
+from virtnetplug.errors import (
+    AliasTaken,
+    HypervisorFailed,
+    IdentityConflict,
+    NicPending,
+    NotApplied,
+    Refused,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.guest import asking, guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
@@ -659,3 +667,19 @@ def test_a_nic_that_somebody_attaches_under_our_alias_just_before_is_not_undone(
     assert failed.value.exit_code == 4 and world.plugger.recover() == ()
     nets = {each: [net.alias for net in xml.devices(world.definition(each)).nets] for each in BOTH}
     assert nets == {half: ["ua-nic1"], BOTH[half is Half.LIVE]: []}
+
+
+def test_a_nic_that_somebody_detaches_before_the_attach_has_ended_is_not_called_attached(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = type(fake.guest).attach
+
+    def detached(domain: Any, element: str, at: Half) -> None:
+        attach(domain, element, at)
+        if at is Half.CONFIG:
+            domain.detach("ua-nic1", Half.LIVE)
+
+    monkeypatch.setattr(type(fake.guest), "attach", detached)
+    with pytest.raises(NotApplied, match="somebody detached ua-nic1") as failed:
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    assert failed.value.exit_code == 4 and fake.plugger.recover() == () and fake.plugger.list() == ()
