@@ -138,6 +138,13 @@ def domains(uri: str | None = None) -> Mapping[str, str]:
         return {domain.uuid: domain.name for domain in hypervisor.domains()}
 
 
+def uuid_of(uri: str | None, domain: str) -> str:
+    from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
+
+    with closing(LibvirtHypervisor.open(uri, read_only=True, run_event_loop=False)) as hypervisor:
+        return hypervisor.domain(domain).uuid
+
+
 def _tolerant(listener: Callable[[Event], None] | None) -> Callable[[Event], None]:
     """A listener that cannot break an operation."""
 

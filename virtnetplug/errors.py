@@ -346,6 +346,10 @@ class EmulatorLost(HypervisorFailed):
     """QEMU's monitor broke during the call: QEMU died or is dying, and libvirt ends the domain."""
 
 
+class AliasTaken(HypervisorFailed):
+    """The hypervisor refused the device before it did anything: another device has its alias."""
+
+
 class GuestBusy(HypervisorFailed, reason="guest-busy"):
     """The guest's slot is busy (its PCIe power indicator blinks); a later attempt works."""
 

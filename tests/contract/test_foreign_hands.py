@@ -16,7 +16,15 @@ from tests.contract.test_hostdev import pool as pool
 from tests.contract.test_recover_again import PENDING
 from tests.contract.world import World
 from virtnetplug import xml
-from virtnetplug.errors import HypervisorFailed, IdentityConflict, NicPending, Refused, VirtnetplugError
+from virtnetplug.errors import (
+    AliasTaken,
+    HypervisorFailed,
+    IdentityConflict,
+    NicPending,
+    NotApplied,
+    Refused,
+    VirtnetplugError,
+)
 from virtnetplug.hotplug.guest import asking, guest
 from virtnetplug.lifecycle import State
 from virtnetplug.model.identity import UnplugPolicy
@@ -637,3 +645,41 @@ def test_an_emulated_nic_whose_mac_was_changed_is_the_one_that_is_remembered(fak
     )
     (seen,) = fake.plugger.identities(fake.name)
     assert (seen.live, seen.config, seen.is_out) == (True, True, False)
+
+
+@pytest.mark.parametrize("half", BOTH)
+def test_a_nic_that_somebody_attaches_under_our_alias_just_before_is_not_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch, half: Half
+) -> None:
+    """It may even have our MAC and bridge, as when two programs are told to attach one NIC."""
+    theirs, kind = str(world.bridge_nic(1)), type(world.host.hypervisor.domain(world.name))
+    attach, calls = kind.attach, list[Half]()
+
+    def second(domain: Any, element: str, at: Half) -> None:
+        calls.append(at)
+        if at is half and calls.count(half) == 1:
+            attach(domain, theirs, at)
+        attach(domain, element, at)
+
+    monkeypatch.setattr(kind, "attach", second)
+    with pytest.raises(AliasTaken) as failed:
+        world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    assert failed.value.exit_code == 4 and world.plugger.recover() == ()
+    nets = {each: [net.alias for net in xml.devices(world.definition(each)).nets] for each in BOTH}
+    assert nets == {half: ["ua-nic1"], BOTH[half is Half.LIVE]: []}
+
+
+def test_a_nic_that_somebody_detaches_before_the_attach_has_ended_is_not_called_attached(
+    fake: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach = type(fake.guest).attach
+
+    def detached(domain: Any, element: str, at: Half) -> None:
+        attach(domain, element, at)
+        if at is Half.CONFIG:
+            domain.detach("ua-nic1", Half.LIVE)
+
+    monkeypatch.setattr(type(fake.guest), "attach", detached)
+    with pytest.raises(NotApplied, match="somebody detached ua-nic1") as failed:
+        fake.plugger.attach(fake.name, [fake.bridge_nic(1)], scope=Scope.BOTH)
+    assert failed.value.exit_code == 4 and fake.plugger.recover() == () and fake.plugger.list() == ()

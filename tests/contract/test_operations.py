@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 
@@ -267,6 +268,29 @@ def test_what_cannot_change_in_place_needs_replace(world: World) -> None:
     assert (now.model, now.mac, now.alias, now.address) == ("e1000", nic.mac, nic.alias, nic.address)
     detail = world.plugger.show(world.name, "ua-nic1")
     assert detail.config is not None and "e1000" in detail.config
+
+
+def test_the_history_of_a_domain_is_found_by_all_that_names_it(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic()])
+    domain = world.host.hypervisor.domain(world.name)
+    for name in (world.name, domain.uuid, domain.uuid.upper(), domain.uuid.replace("-", ""), str(domain.state().id)):
+        assert [each.operation for each in world.plugger.history(name)] == ["attach"], name
+    assert world.plugger.history("another") == ()
+
+
+@pytest.mark.parametrize("scope", [Scope.BOTH, Scope.CONFIG])
+def test_a_nic_gets_another_guest_address_in_the_definition_too(world: World, scope: Scope) -> None:
+    """libvirt's update finds a NIC by its MAC and guest address, so the definition's NIC is removed and attached."""
+    (nic,) = world.plugger.attach(world.name, [world.bridge_nic()], scope=Scope.BOTH).nics
+    assert nic.address is not None
+    place = dataclasses.replace(nic.address, slot=nic.address.slot + 3)
+    outcome = world.plugger.update(world.name, "ua-nic1", {"address": place}, scope=scope, replace=scope is Scope.BOTH)
+    assert outcome.result is Result.DONE
+    detail = world.plugger.show(world.name, "ua-nic1")
+    assert detail.live is not None and detail.config is not None
+    assert xml.interface(detail.config).address == place
+    assert xml.interface(detail.live).address == (place if scope is Scope.BOTH else nic.address)
+    assert world.plugger.recover() == ()
 
 
 def test_a_replacement_the_guest_delays_is_pending_then_done(world: World) -> None:

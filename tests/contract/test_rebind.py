@@ -193,6 +193,13 @@ def test_a_domain_that_does_not_run(fake: World) -> None:
 # -- what is behind it must be its own ------------------------------------------------------------
 
 
+def test_a_nic_of_a_guest_that_does_not_run_is_for_an_update_of_the_definition(world: World) -> None:
+    world.plugger.attach(world.name, [world.bridge_nic(1)], scope=Scope.BOTH)
+    world.guest.destroy()
+    with pytest.raises(DomainNotRunning, match=r"`update\(scope=Scope\.CONFIG\)`"):
+        world.plugger.rebind(world.name, "ua-nic1", {"source_bridge": world.bridges[1]}, scope=Scope.LIVE)
+
+
 def test_a_tap_in_another_bridge_is_refused_and_both_are_said(world: World) -> None:
     world.plugger.attach(world.name, [world.bridge_nic(1)])
     world.host.links.set_master(net(world).target_dev or "", world.bridges[1])

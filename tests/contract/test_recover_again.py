@@ -254,3 +254,15 @@ def test_nor_after_an_operation_of_somebody_who_could_not_undo_it(fake: World) -
     assert any("is open and will be undone" in warning for warning in outcome.warnings), outcome.warnings
     assert Result.UNDONE in {each.result for each in fake.plugger.recover(wait=20)}
     assert sorted(nic.alias or "" for nic in fake.plugger.list()) == ["ua-nic1", "ua-nic3"]
+
+
+def test_the_history_does_not_say_of_an_undone_operation_that_its_undo_still_waits(fake: World) -> None:
+    die(fake, lambda p: p.attach(fake.name, [fake.bridge_nic(1)]), "attach", after=True)
+    fake.guest.hold()
+    (left,) = fake.plugger.recover()
+    assert (left.result, left.reason) == (Result.PENDING, "pending")
+    fake.guest.resume()
+    (outcome,) = fake.plugger.recover(wait=5)
+    (record,) = fake.plugger.history(limit=1)
+    assert outcome.result is Result.UNDONE
+    assert (record.state, record.reason, record.error) == ("undone", "recovered", outcome.message)

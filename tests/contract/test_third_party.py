@@ -294,7 +294,7 @@ def test_a_kind_that_is_here_can_be_replaced(fake: World, site: Path) -> None:
 
 
 OWN = "from virtnetplug.backends.emulated import Emulated\nclass Own(Emulated):\n    plug_steps = (('mine', Phase.PLUG),)\n{}\nbackend = Own()\n"
-IMPORTS = "import os\nfrom virtnetplug.model.operation import Half, Phase, Refusal\n"
+IMPORTS = "import os\nfrom dataclasses import replace\nfrom virtnetplug.model.operation import Half, Phase, Refusal\n"
 SERVES = "    def serves(self, actual): return actual.type == 'bridge'\n"
 REFUSALS = [
     "42",
@@ -336,6 +336,10 @@ DEATHS = {
     "with a step it has not": "return steps.effect('other', order.net.alias, lambda: None)",
     "with no net": "return None",
     "with another net": "return 'element'",
+    "with another alias": "return replace(order.net, alias='ua-other')",
+    "with an element of another alias": "return replace(order.net, element=order.net.element.replace('ua-nic', 'ua-other'))",
+    "with an element of another MAC": "return replace(order.net, element=order.net.element.replace('52:54', '52:55'))",
+    "with no element": "return replace(order.net, element='<interface')",
 }
 
 

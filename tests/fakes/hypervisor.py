@@ -16,6 +16,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.host_devices import FakeHostDevices
 from virtnetplug.adapters.daemon import key_from_uri
 from virtnetplug.errors import (
+    AliasTaken,
     BridgeMissing,
     ClaimTaken,
     DeviceMissing,
@@ -213,7 +214,7 @@ class FakeDomain:
         _drop_made_alias(nic)
         alias = nic.find("alias")
         if alias is not None and self._find(half, alias.get("name", "")) is not None:
-            raise HypervisorFailed(f"unsupported configuration: non unique alias detected: {alias.get('name')}")
+            raise AliasTaken(f"unsupported configuration: non unique alias detected: {alias.get('name')}")
         if (place := nic.find("address")) is None:
             self._place(tree, nic)
         elif _place_of(place) in _places(tree):
@@ -902,7 +903,9 @@ class FakeHypervisor:
 
     def domain(self, name: str) -> FakeDomain:
         for domain in self.all.values():
-            if name in (domain.name, domain.uuid):
+            if name in (domain.name, str(domain.state().id)) or name.lower().replace("-", "") == domain.uuid.replace(
+                "-", ""
+            ):
                 domain.state()
                 return domain
         raise DomainMissing(f"no domain called '{name}'")

@@ -160,7 +160,7 @@ class Stage:
 
     def bridge(self, name: str, *taps: str, kind: str = "bridge") -> None:
         self.there[name] = Link(name=name, index=1, kind=kind)
-        self.there.update({tap: Link(name=tap, index=2, kind="tun", master=name) for tap in taps})
+        self.there.update({tap: Link(name=tap, index=2, kind="tun", master=name, up=True) for tap in taps})
 
     def holdings(self, hypervisor: str | None = None, domain_uuid: str | None = None) -> list[Holding]:
         its = (one for one in self.lent if hypervisor in (None, one.hypervisor))
@@ -224,11 +224,11 @@ class Stage:
             raise BridgeMissing(f"no bridge {master}")
         flags = None if master is None else False
         self.there[name] = Link(
-            name=name, index=2, kind="tun", master=master, isolated=flags, learning=master is not None or None
+            name=name, index=2, kind="tun", master=master, isolated=flags, learning=master is not None or None, up=True
         )
 
     def join_switch(self, name: str, bridge: str, port: SwitchPort) -> None:
-        self.there[name] = Link(name=name, index=2, kind="tun", master=bridge)
+        self.there[name] = Link(name=name, index=2, kind="tun", master=bridge, up=True)
 
     def leave_switch(self, name: str) -> None:
         self.there[name] = replace(self.there[name], master=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.command import Answer, Command, finish
+from tests.real.daemon import Daemon
 from tests.real.guests import Guest
 from tests.real.test_processes import wait_for
 from virtnetplug.adapters.daemon import key_from_uri
@@ -130,3 +132,18 @@ def _interrupted(
             assert answer.code == 0 and json.loads(answer.out)["result"] == "done"
             return
         yield number, answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_while_a_daemon_that_hangs_is_connected_to(
+    command: Command, mortal_libvirtd: Daemon, number: signal.Signals
+) -> None:
+    os.kill(mortal_libvirtd.pid, signal.SIGSTOP)
+    try:
+        process = command.start("list")
+        assert process.stderr is not None and "connecting" in process.stderr.readline()
+        process.send_signal(number)
+        answer = finish(process)
+    finally:
+        os.kill(mortal_libvirtd.pid, signal.SIGCONT)
+    assert answer.code == 128 + number and "nothing was touched" in answer.err

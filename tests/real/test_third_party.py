@@ -73,6 +73,16 @@ def test_one_that_is_at_fault_is_named_and_ours_serve(
     assert answer["result"] == "done" and links.members(switch) == {one.target("ua-a")}
 
 
+def test_what_it_prints_is_no_part_of_the_answer(command: Command, guest: Start, bridge: Bridge, place: Path) -> None:
+    install(
+        command,
+        place,
+        SOURCE.replace("        return order.net\n", "        print('here')\n        return order.net\n"),
+    )
+    answer = command.run("--json", "attach", guest().name, "--bridge", bridge(), "--alias", "ua-a")
+    assert (answer.document["result"], answer.err) == ("done", "here\n")
+
+
 def test_one_that_dies_inside_plug_is_named_and_undone(
     command: Command, guest: Start, bridge: Bridge, place: Path
 ) -> None:

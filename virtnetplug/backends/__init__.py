@@ -169,7 +169,9 @@ class Backend:
         return ()
 
     def plug(self, ground: Ground, order: Order, steps: Steps) -> Interface:
-        """Make the host's side ready, each effect a step. Returns the net to give to the guest. `unplug` undoes all steps."""
+        """Make the host's side ready, each effect a step. Returns the net to give to the guest, with the alias and MAC of
+        `order.net`. `unplug` undoes all steps.
+        """
         return order.net
 
     def configure(self, ground: Ground, order: Order, plugged: Interface) -> None:

@@ -54,14 +54,16 @@ class Emulated(Backend):
         ]
 
     def probe(self, ground: Ground, net: Interface) -> State | None:
-        """Connected if the NIC's tap exists; Initialised if the tap should be in a bridge, and is in none."""
+        """Connected if the NIC's tap exists and is up. Initialised if the tap should be in a bridge, and is in none, or is down or gone."""
         if net.target_dev is None or not ground.hypervisor.is_local:
             return None
         link = ground.links.link(net.target_dev)
-        if link is None:
-            return None
         needs_bridge = net.source_bridge is not None
-        return State.INITIALISED if needs_bridge and link.master is None else State.CONNECTED
+        if link is None:
+            # A tap that QEMU holds, and that is not in this network namespace, may be in libvirt's.
+            is_held = any(net.target_dev in taps for taps in ground.links.taps_by_domain().values())
+            return None if is_held or not needs_bridge else State.INITIALISED
+        return State.INITIALISED if needs_bridge and (link.master is None or not link.up) else State.CONNECTED
 
 
 def _is_named(domain: Domain, target: str) -> bool:

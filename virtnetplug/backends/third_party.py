@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from virtnetplug.backends import Backend
+from virtnetplug import xml
+from virtnetplug.backends import Backend, Order
 from virtnetplug.errors import BackendFailed, VirtnetplugError
 from virtnetplug.lifecycle import State
 from virtnetplug.model.actual import ActualDevice
 from virtnetplug.model.audit import Finding
-from virtnetplug.model.interface import Interface
+from virtnetplug.model.interface import Interface, is_lasting
 from virtnetplug.model.operation import Phase, Refusal
 
 GROUP = "virtnetplug.backends"
@@ -81,7 +82,7 @@ class ThirdParty(Backend):
     def _ask(self, method: str, *args: Any) -> Any:
         try:
             answer = getattr(self._backend, method, partial(getattr(Backend, method), self))(*args)
-            if _ANSWERS[method](answer):
+            if _ANSWERS[method](answer) and (method != "plug" or _is_of(args[1], answer)):
                 self.faults.pop(method, None)
                 return answer
             fault = f"answered '{method}' with {_shown(answer)}, which the contract does not allow"
@@ -128,6 +129,16 @@ def _are_refusals(value: Any) -> bool:
     return _are(Refusal)(value) and all(
         _is(str)(part) for each in value for part in (each.reason, each.message, each.nic)
     )
+
+
+def _is_of(order: Order, plugged: Interface) -> bool:
+    """Whether the element goes to the guest with the alias and MAC of the order, by which the NIC is looked for and undone."""
+    try:
+        sent = xml.interface(plugged.element)
+    except VirtnetplugError:
+        return False
+    names = (plugged.alias, sent.alias) if is_lasting(order.net.alias) else ()
+    return {order.net.mac} == {plugged.mac, sent.mac} and {*names} <= {order.net.alias}
 
 
 def _are_settings(value: Any) -> bool:

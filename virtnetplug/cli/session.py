@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
@@ -55,6 +55,9 @@ class Wiring(Protocol):
 
     def domains(self, uri: str | None) -> Mapping[str, str]:
         """The name of each domain, by its UUID, over a read-only connection; nothing is written."""
+
+    def uuid_of(self, uri: str | None, domain: str) -> str:
+        """The UUID of the domain of that UUID, name or id, in the same way; raises `DomainMissing`."""
 
 
 class Looks(TypedDict, total=False):
@@ -118,7 +121,11 @@ class Session:
                     self.heard.append(event.text)
                 progress.hear(event)
 
-            with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=read_only, on_event=hear) as plugger:
+            wired = self.wiring.open(self.uri, state_dir=self.state_dir, read_only=read_only, on_event=hear)
+            with (
+                redirect_stdout(sys.stderr),
+                wired as plugger,
+            ):  # what a backend of a package prints is no part of an answer
                 progress.say(doing)
                 if not read_only:
                     self.may_have_effects = True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from virtnetplug.errors import UsageError
+from virtnetplug.errors import DomainMissing, UsageError
 from virtnetplug.hotplug.call.host import Host, WatchedDomain
 from virtnetplug.hotplug.call.lock import LEAST, Lock
 from virtnetplug.hotplug.call.methods import ONE, SEVERAL, Asked, RunsOne, RunsSeveral, interruptible
@@ -398,9 +398,12 @@ class Plugger:
         return inventory.shown_states(self._host)
 
     def history(self, domain: str | None = None, *, limit: int = 20) -> tuple[OperationRecord, ...]:
-        """The newest operations first; the operations on `domain` are found under whatever name it had."""
+        """The newest operations first; the operations on `domain` (UUID, name or id) are found under whatever name it had."""
         hypervisor = self._host.hypervisor
         names = {each.uuid: each.name for each in hypervisor.domains()} if domain is not None else {}
+        if domain is not None and domain not in names.values():
+            with suppress(DomainMissing):
+                domain = hypervisor.domain(domain).uuid
         return tuple(self._host.journal.history(hypervisor=hypervisor.key, domain=domain, names=names, limit=limit))
 
     def close(self) -> None:

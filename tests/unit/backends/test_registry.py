@@ -11,14 +11,17 @@ import pytest
 
 from tests import packages
 from tests.environment import ROOT
+from tests.fakes.stage import Stage
 from virtnetplug import backends, xml
 from virtnetplug.backends import backend_for, backend_of
 from virtnetplug.backends.emulated import TYPES, Emulated
 from virtnetplug.backends.hostdev import AssignedDevice
 from virtnetplug.backends.third_party import ThirdParty
 from virtnetplug.errors import NotSupported
+from virtnetplug.lifecycle import State
 from virtnetplug.model import interface
 from virtnetplug.model.actual import ActualDevice
+from virtnetplug.ports.host import Link
 
 NOOP = "from virtnetplug.backends.noop import Noop\nbackend = Noop({!r})\n"
 BRIDGE = ActualDevice(type="bridge")
@@ -176,3 +179,19 @@ def test_a_kind_of_the_package_itself_touches_at_most_ten_files() -> None:
     files = re.findall(r"`(virtnetplug/\S+\.py)`", changed)
     assert files and all((ROOT / name).exists() for name in files)
     assert int(new) + len(files) <= 10
+
+
+@pytest.mark.parametrize(
+    ("link", "held", "state"),
+    [
+        (Link(name="vnet1", index=2, master="br0", up=True), True, State.CONNECTED),
+        (Link(name="vnet1", index=2, master="br0"), True, State.INITIALISED),
+        (Link(name="vnet1", index=2, up=True), True, State.INITIALISED),
+        (None, False, State.INITIALISED),
+        (None, True, None),
+    ],
+)
+def test_a_tap_that_carries_nothing_is_not_connected(link: Link | None, held: bool, state: State | None) -> None:
+    stage = Stage(there={} if link is None else {"vnet1": link}, held={"uuid": frozenset({"vnet1"} if held else ())})
+    element = "<interface type='bridge'><source bridge='br0'/><target dev='vnet1'/></interface>"
+    assert Emulated().probe(stage.host(), xml.interface(element)) is state

@@ -394,3 +394,6 @@ class FakeWiring:
 
     def domains(self, uri):  # type: ignore[no-untyped-def]
         return {f"uuid of {name}": name for name in self.names}
+
+    def uuid_of(self, uri, domain):  # type: ignore[no-untyped-def]
+        return {"7": "uuid of 7"}[domain]

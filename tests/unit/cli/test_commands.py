@@ -257,11 +257,14 @@ def test_history_reads_the_journal(run, wiring):
     wiring.names = ("web1",)
     assert run("history", "web1", "--limit", "5").code == 0
     assert run("history", "-c", "xen:///system").code == 0
+    assert run("history", "7").code == run("history", "gone").code == 0
     assert wiring.opened == []
-    assert wiring.journals == [(None, True), (None, True)]
+    assert wiring.journals == [(None, True)] * 4
     assert wiring.fake_journal.calls == [
         ("history", None, "web1", {"uuid of web1": "web1"}, 5),
         ("history", "xen:///system", None, {}, 20),
+        ("history", None, "uuid of 7", {"uuid of web1": "web1"}, 20),
+        ("history", None, "gone", {"uuid of web1": "web1"}, 20),
     ]
     assert wiring.fake_journal.is_closed
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import libvirt
@@ -51,15 +52,41 @@ def is_embedded(uri: str) -> bool:
         return False
 
 
+_PING_SECONDS, _PINGS = 10, 6
+"""A daemon that answers none of so many pings is taken for hung. Its network thread answers, however busy the daemon is."""
+
+
 def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
     try:
-        return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+        if uri is not None and is_embedded(uri):
+            return libvirt.open(uri)
+        connection = _interruptibly(lambda: libvirt.openReadOnly(uri) if read_only else libvirt.open(uri))
+        with suppress(libvirt.libvirtError):  # drivers without a daemon, and a process without an event loop
+            connection.setKeepAlive(_PING_SECONDS, _PINGS)
+        return connection
     except libvirt.libvirtError as error:
         name = uri or "libvirt's default URI"
         raise ConnectionFailed(
             f"cannot connect to {name}: {error.get_error_message() or error}. Check that the URI is right "
             f"(-c or LIBVIRT_DEFAULT_URI) and that its daemon runs."
         ) from None
+
+
+def _interruptibly(connect: Callable[[], libvirt.virConnect]) -> libvirt.virConnect:
+    """Connect in another thread: the C library waits for the daemon's first answer without an end, and runs no handler of a signal."""
+    ended: SimpleQueue[libvirt.virConnect | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            ended.put(connect())
+        except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits
+            ended.put(error)
+
+    threading.Thread(target=run, name="libvirt-open", daemon=True).start()
+    answer = ended.get()
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 _HOST_UUID = re.compile(r"<host>\s*<uuid>([^<]*)</uuid>")

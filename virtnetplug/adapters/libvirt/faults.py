@@ -14,6 +14,7 @@ import libvirt
 
 from virtnetplug import xml
 from virtnetplug.errors import (
+    AliasTaken,
     ConnectionLost,
     DeviceMissing,
     DomainMissing,
@@ -96,6 +97,8 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         return GuestBusy(text, code=code)
     if any(words in text for words in _MONITOR_LOST):
         return EmulatorLost(f"libvirt says: {text}", code=code)
+    if "non unique alias detected" in text:  # virDomainDeviceDefValidateAliases, at the beginning of an attach
+        return AliasTaken(f"libvirt says: {text}", code=code)
     if "is in use by driver" in text:  # virHostdevPreparePCIDevices
         return HostDeviceBusy(text + miscounted(text, connection))
     if code == libvirt.VIR_ERR_OPERATION_INVALID and "domain is not running" in text:

@@ -208,7 +208,7 @@ class Operations(Hypervisors):
         limit: int = 20,
     ) -> Sequence[OperationRecord]:
         keys = self._keys(hypervisor) if uri is None else self._keys_of_uri(uri)
-        uuids = None if domain is None else (*self._domains_called(keys, domain, names or {}), domain)
+        uuids = None if domain is None else (*self._domains_called(keys, domain, names or {}), domain, domain.lower())
         where, values = rows.match(hypervisor=keys, domain_uuid=uuids)
         index = "" if uuids is None else "INDEXED BY operations_of_domain"
         newest = f"SELECT number FROM operations {index} WHERE {where} ORDER BY started DESC, number DESC LIMIT ?"  # noqa: S608 - no input in it

@@ -34,7 +34,7 @@ def disagreements(whole: Survey) -> Iterator[Finding]:
         if not seen.is_active:
             continue
         for net in seen.live:
-            yield from (*_link(seen, net, whole), *_port(seen, net, whole))
+            yield from (*_link(seen, net, whole), *_port(seen, net, whole)) or _down(seen, net, whole)
         yield from _orphan_taps(seen, whole)
         yield from _vifs(seen, whole)
         if seen.uuid in known:
@@ -112,6 +112,13 @@ def _link(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
         yield from _outside(seen, net, link, whole.links)
     elif net.is_isolated and link.isolated is False:
         yield _at(seen, net, "tap-not-isolated", link.name, master=link.master)
+
+
+def _down(seen: Seen, net: NetGlimpse, whole: Survey) -> Iterator[Finding]:
+    """A tap that somebody has set down. libvirt sets it up when it makes it, whatever the link state of the NIC, and never sets it down."""
+    link = whole.links.get(net.target or "") if whole.links is not None else None
+    if link is not None and not link.up and net.type in ON_BRIDGE and net.bridge is not None:
+        yield _at(seen, net, "tap-down", link.name)
 
 
 def _outside(seen: Seen, net: NetGlimpse, link: Link, links: Mapping[str, Link]) -> Iterator[Finding]:

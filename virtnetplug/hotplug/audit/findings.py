@@ -49,6 +49,10 @@ WORDS = {
         f"{_REPAIR}, or reconnect all such NICs with `heal()`.",
         "put {device} into bridge {bridge}",
     ),
+    "tap-down": Words(
+        "Host device {device} of NIC {nic} of {domain} is set down on the host.",
+        "It carries no traffic: set it up again with 'ip link set {device} up'.",
+    ),
     "tap-not-isolated": Words(
         "NIC {nic} of {domain} should be isolated from the other isolated NICs of its bridge. Its host device {device} is not.",
         "Isolate it with `repair()` or `heal()`.",

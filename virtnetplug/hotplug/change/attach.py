@@ -83,19 +83,23 @@ class _Attach(SwapRun):
 
     def expect_there(self, came: Mapping[str, Interface]) -> None:
         if came and Half.CONFIG in self.halves:
-            self._expect_run(came)
+            self._expect_still_there(came)
         say_ours(self.domain, list(came.values()), live_xml=self.view.live_xml)
 
-    def _expect_run(self, came: Mapping[str, Interface]) -> None:
-        """Raise `NotApplied` where another run has come, and the definition did not give it all of the NICs."""
-        there: set[str | None] = set()
+    def _expect_still_there(self, came: Mapping[str, Interface]) -> None:
+        """Raise `NotApplied` where somebody has detached a NIC meanwhile, or another run has come that the definition did not give all of the NICs."""
+        gone: str | None = next(iter(came))
         with suppress(DomainMissing):
-            now = look_again(self.view, Half.LIVE)
-            if now.live_xml is not None and xml.run_of(now.live_xml) in self.runs:
+            self.view = look_again(self.view, Half.LIVE)
+            there = {net.alias for net in self.view.live.nets} if self.view.live is not None else set()
+            gone = next((alias for alias in came if alias not in there), None)
+            if gone is None:
                 return
-            there = {net.alias for net in now.live.nets} if now.live is not None else set()
-        if (gone := next((alias for alias in came if alias not in there), None)) is not None:
-            raise NotApplied(f"domain {self.domain.name} ended before {gone} had come for good")
+            if self.view.live_xml is not None and xml.run_of(self.view.live_xml) in self.runs:
+                raise NotApplied(
+                    f"somebody detached {gone} from the guest of {self.domain.name} before the attach had ended"
+                )
+        raise NotApplied(f"domain {self.domain.name} ended before {gone} had come for good")
 
     def define(self, came: Mapping[str, Interface]) -> None:
         """Define each NIC at its live guest address, if the definition has room there: libvirt would choose another slot for the next boot.
@@ -120,7 +124,8 @@ class _Attach(SwapRun):
             )
         elif live is not None and live.address is not None and net.address is None:
             element = xml.edit(element, {"address": live.address})
-        self.tx.effect("define", alias, lambda: self.domain.attach(element, Half.CONFIG), half=Half.CONFIG)
+        act = partial(self.domain.attach, element, Half.CONFIG)
+        self.tx.effect("define", alias, act, half=Half.CONFIG, is_one_attach=True)
 
     def keep_rows(self, came: Mapping[str, Interface]) -> None:
         journal = self.host.journal

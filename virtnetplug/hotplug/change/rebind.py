@@ -15,7 +15,7 @@ from typing import Any
 
 from virtnetplug import xml
 from virtnetplug.backends import backend_of
-from virtnetplug.errors import UsageError, VirtnetplugError
+from virtnetplug.errors import DomainNotRunning, UsageError, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.hotplug.change import heal, update
 from virtnetplug.hotplug.engine.operation import Site
@@ -154,9 +154,13 @@ class Rebind(update.Update):
         if self.scope is Scope.CONFIG:
             raise UsageError("rebind is for a running guest; `update(scope=Scope.CONFIG)` changes the definition alone")
         view = look(domain, BOTH)
+        if not view.state.is_active:
+            raise DomainNotRunning(
+                f"domain {domain.name} is not running, so nothing is behind its NICs; start it, or change its definition with "
+                "`update(scope=Scope.CONFIG)`"
+            )
         nic = find(view, self.nic, (self.scope or Scope.LIVE).halves)
-        if view.state.is_active:
-            in_guest(view, nic)
+        in_guest(view, nic)
         return nic
 
     def after_change(self, host: Host) -> Sequence[str]:

@@ -32,7 +32,7 @@ from virtnetplug.hotplug.engine.operation import (
 from virtnetplug.hotplug.engine.prepared import Prepared
 from virtnetplug.hotplug.engine.transaction import Transaction, Undos, plan_steps
 from virtnetplug.hotplug.guest import assigned, definition, guest
-from virtnetplug.hotplug.guest.definition import rewrite, standing
+from virtnetplug.hotplug.guest.definition import rewrite, standing, takes_out
 from virtnetplug.hotplug.guest.ending import how, may_look
 from virtnetplug.hotplug.guest.nic_rows import nic_record
 from virtnetplug.hotplug.guest.nic_status import nics_of
@@ -263,8 +263,8 @@ class UpdateRun(WaitingSwap):
             return
         tx, alias = self.tx, self.alias
         before, after = _sides(self.config)
-        takes_out = before.mac != after.mac
-        is_out = takes_out and tx.was_begun("redefine", alias)  # by an earlier call, as far as anybody can tell
+        is_taken_out = takes_out(before, after)
+        is_out = is_taken_out and tx.was_begun("redefine", alias)  # by an earlier call, as far as anybody can tell
         if is_out or standing(self.domain, after, before) is not None:
             expect_place(self.domain, tx, after, before)
         # also as the NIC that came: somebody may have connected the one before it to something else in both definitions
@@ -276,7 +276,7 @@ class UpdateRun(WaitingSwap):
                 self._stays_out()
                 return
             guest.expect_unchanged(now, before, after, *seen, where=" in the definition")
-            if takes_out and now is not None and now.mac == before.mac:
+            if is_taken_out and now is not None and now.mac == before.mac:
                 see_defined(tx, alias, before, now)
             was, wanted = _as_defined(self.request, alias)
             rewrite(self.domain, was, wanted)

@@ -212,7 +212,8 @@ class Operation:
             if error is not None:
                 return left_open(tx, error)
             message = f"the {record.operation} that was left open has been undone"
-            is_answer = record.state is not OperationState.PENDING  # what it waited for is over
+            # What it waited for is over, or what an earlier undo waited for.
+            is_answer = record.result != Result.PENDING
             reason, why = (record.reason, record.error) if is_answer else ("", "")
             tx.finish(OperationState.UNDONE, reason=reason or "recovered", error=why or message)
             return tx.outcome(Result.UNDONE, reason="recovered", message=message)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from virtnetplug import interruption, xml
 from virtnetplug.errors import (
+    AliasTaken,
     ConnectionLost,
     DomainTransient,
     Failed,
@@ -111,6 +112,7 @@ class Transaction:
         self._turns_for: tuple[type[VirtnetplugError], ...] = ()
         self._may_stop = not is_begun
         self._started = host.clock.monotonic()
+        self._without_effect: set[int] = set()  # steps whose only call the hypervisor refused
         self._registered: set[int] = set()
         self._undos_of = undos
         for step in self.steps if is_begun else ():
@@ -152,8 +154,10 @@ class Transaction:
         """Run a planned step that changes nothing outside the journal."""
         return self._run(self._begin_step(self._planned(name, nic, half)), run)
 
-    def effect(self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None) -> T:
-        """Run a planned step that changes something.
+    def effect(
+        self, name: str, nic: str, run: Callable[[], T], *, half: Half | None = None, is_one_attach: bool = False
+    ) -> T:
+        """Run a planned step that changes something. `is_one_attach`: it does so by one call of the hypervisor, which attaches a device.
 
         Its undo (see `Undos`) is registered before `run`, for a call that failed may still have had its effect.
         A signal that came before is delivered here, while all can be undone.
@@ -169,7 +173,12 @@ class Transaction:
             raise
         self._had_effect = True
         self._register(step)
-        return self._run(seq, run)
+        try:
+            return self._run(seq, run)
+        except AliasTaken:
+            if is_one_attach:
+                self._without_effect.add(seq)
+            raise
 
     def begin(self, name: str, nic: str) -> None:
         """Mark a planned step as started; one that is started already keeps its start time.
@@ -541,7 +550,9 @@ class Transaction:
     def _marked_undo(self, step: Step) -> Callable[[], None]:
         def run() -> None:
             undo = self._undos.get((step.name, step.nic))
-            if undo is not None:
+            if step.seq in self._without_effect:  # the undo would find what somebody else did
+                self._mark(step.seq, StepState.UNDONE)
+            elif undo is not None:
                 self.tell("step", f"undo {step.name}", step.nic)
                 try:
                     undo()

@@ -62,7 +62,7 @@ def change(domain: Domain, now: Interface | None, before: str, after: str) -> No
 
 
 def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = True) -> None:
-    """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC.
+    """Make the definition have `new` where it has `old`. A config update replaces the whole element, and finds it by MAC and guest address.
 
     If both are of one NIC (`is_one`), what somebody else has changed of it since stays. Otherwise the alias shows which of the two the definition has:
     `new` is left as it is.
@@ -76,13 +76,18 @@ def rewrite(domain: Domain, old: Interface, new: Interface, *, is_one: bool = Tr
         domain.attach(new.element, Half.CONFIG)
     elif now.element == new.element:
         return
-    elif now.mac == new.mac:
+    elif not takes_out(now, new):
         if now.alias is not None and new.alias not in (None, now.alias):  # libvirt compares those that both have
             domain.update(xml.edit(new.element, {"alias": None}), Half.CONFIG)
         domain.update(new.element, Half.CONFIG)
     else:
         remove_from_config(domain, now)
         domain.attach(new.element, Half.CONFIG)
+
+
+def takes_out(old: Interface, new: Interface) -> bool:
+    """Whether a rewrite of `old` to `new` removes the element and attaches another. libvirt's update does not find `old` then (``virDomainNetFindIdx``)."""
+    return old.mac != new.mac or (None not in (old.address, new.address) and old.address != new.address)
 
 
 def standing(domain: Domain, *ones: Interface) -> Interface | None:

@@ -22,6 +22,7 @@ from virtnetplug.hotplug.guest.definition import (
     remove_from_config,
     rewrite,
     standing,
+    takes_out,
 )
 from virtnetplug.hotplug.look.view import DomainView, describe, has_source_of, name_in_config
 from virtnetplug.hotplug.plug.last_seen import DEFINED, as_defined, pass_on
@@ -93,7 +94,7 @@ def of_rewrite(
                     f"{describe(before)}, whose MAC that NIC has, stays out of the definition of {tx.record.domain_name}"
                 )
             return
-        if now is None and is_one and before.mac == after.mac:
+        if now is None and is_one and not takes_out(before, after):
             warn_out(tx, name)
             return
         expect_free(site.domain, before, tx.record, Half.CONFIG, beside=() if now is None else (now,))

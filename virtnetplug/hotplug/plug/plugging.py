@@ -102,7 +102,8 @@ def plug(host: Host, tx: Transaction, order: Order, *, has_waited: bool = False)
         undone_to = len(tx.undo)
         plugged = backend.plug(host, order, tx)
         try:
-            tx.effect(backend.attach_step, alias, partial(attach, plugged.element), half=Half.LIVE)
+            act = partial(attach, plugged.element)
+            tx.effect(backend.attach_step, alias, act, half=Half.LIVE, is_one_attach=True)
             break
         except HostDeviceBusy as busy:
             # another domain got that device meanwhile, or libvirt says so: release the device, and the pool lends the next one

@@ -158,7 +158,7 @@ def test_a_target_that_is_no_link_is_not_looked_for(stage: Stage, kind: str) -> 
 @pytest.mark.parametrize(("master", "kind"), [(None, "tap-not-in-bridge"), ("br1", "tap-in-other-bridge")])
 def test_a_tap_outside_its_bridge_is_put_back(stage: Stage, master: str | None, kind: str) -> None:
     stage.add("web", nic(1), nic(2))
-    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun", master=master)
+    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun", master=master, up=True)
     report = audit(stage.host())
     assert found(report) == [(kind, "ua-2")]
     assert report.findings[0].repair == "put vnet2 into bridge br0"
@@ -170,7 +170,7 @@ def test_a_tap_outside_its_bridge_is_put_back(stage: Stage, master: str | None, 
 def test_a_bridge_that_is_gone_is_said_and_not_repaired(stage: Stage) -> None:
     domain = networked(stage)
     del stage.there["virbr0"]
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     report = audit(stage.host())
     assert found(report) == [("bridge-missing", "ua-1")]
     assert "start network default" in report.findings[0].remedy
@@ -178,9 +178,17 @@ def test_a_bridge_that_is_gone_is_said_and_not_repaired(stage: Stage) -> None:
     assert domain.name == report.findings[0].domain
 
 
+def test_a_tap_that_was_set_down_carries_no_traffic(stage: Stage) -> None:
+    stage.add("web", nic(1), nic(2))
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="br0")
+    report = audit(stage.host())
+    assert found(report) == [("tap-down", "ua-1")]
+    assert report.findings[0].remedy.endswith("'ip link set vnet1 up'.") and report.findings[0].repair == ""
+
+
 def test_an_isolated_tap_is_put_back_isolated(stage: Stage) -> None:
     stage.add("web", nic(1, extra="<port isolated='yes'/>"))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     assert mended(stage, audit(stage.host())) == [True]
     assert (stage.there["vnet1"].master, stage.there["vnet1"].isolated) == ("br0", True)
 
@@ -188,7 +196,7 @@ def test_an_isolated_tap_is_put_back_isolated(stage: Stage) -> None:
 def test_a_tap_that_is_no_longer_isolated_is_again(stage: Stage) -> None:
     """As 'ip link set vnet1 master br0' by hand leaves it."""
     stage.add("web", nic(1, extra="<port isolated='yes'/>"))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="br0", isolated=False, learning=True)
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="br0", isolated=False, learning=True, up=True)
     report = audit(stage.host())
     assert found(report) == [("tap-not-isolated", "ua-1")]
     assert mended(stage, report) == [True]
@@ -203,7 +211,7 @@ def test_a_tap_that_is_no_longer_isolated_is_again(stage: Stage) -> None:
 def test_a_tap_of_another_is_not_put_back(stage: Stage, holders: dict[str, set[str]], said: str) -> None:
     domain = stage.add("web", nic(1))
     stage.held = {domain.uuid if name == "web" else name: frozenset(taps) for name, taps in holders.items()}
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     report = repair(stage.host(), audit(stage.host()))
     assert [finding.repaired for finding in report.findings if finding.kind == "tap-not-in-bridge"] == [False]
     assert said in report.findings[0].message and domain.uuid in report.findings[0].message
@@ -218,7 +226,7 @@ def test_a_tap_of_another_is_not_put_back(stage: Stage, holders: dict[str, set[s
 def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, extra: str, master: str | None) -> None:
     stage.there["br9"] = Link(name="br9", index=9, kind="bridge")
     stage.add("web", nic(1, extra=extra))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master=master)
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master=master, up=True)
     report = audit(stage.host())
     assert mended(stage, report) == [False]
     assert stage.there["vnet1"].master == master
@@ -226,7 +234,7 @@ def test_a_tap_that_needs_more_than_its_bridge_is_not_put_back(stage: Stage, ext
 
 def test_a_tap_with_a_vlan_is_put_back_with_it(stage: Stage) -> None:
     stage.add("web", nic(1, extra="<vlan><tag id='7'/></vlan>"))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     assert mended(stage, audit(stage.host())) == [True]
     assert stage.there["vnet1"].master == "br0" and "VLANs vnet1 7" in stage.calls
 
@@ -234,7 +242,7 @@ def test_a_tap_with_a_vlan_is_put_back_with_it(stage: Stage) -> None:
 @pytest.mark.parametrize("then", ["gone", "stopped", "detached", "moved"])
 def test_a_repair_looks_again_first(stage: Stage, then: str) -> None:
     domain = stage.add("web", nic(1))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     report = audit(stage.host())
     domain.gone = then == "gone"
     domain.live = {"gone": domain.live, "stopped": None, "detached": definition("web")}.get(
@@ -248,8 +256,8 @@ def test_open_vswitch_ports_belong_to_the_datapath_where_it_cannot_be_asked(stag
     stage.there["ovs-system"] = Link(name="ovs-system", index=8, kind="openvswitch")
     stage.there["ovsbr0"] = Link(name="ovsbr0", index=9, kind="openvswitch")
     stage.add("web", nic(1, source="bridge='ovsbr0'"), nic(2, source="bridge='ovsbr0'"))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovs-system")
-    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovs-system", up=True)
+    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun", up=True)
     report = audit(stage.host())
     assert found(report) == [("tap-not-in-bridge", "ua-2")]
     assert report.findings[0].repair == "put vnet2 into bridge ovsbr0"
@@ -259,9 +267,9 @@ def test_a_port_of_another_open_vswitch_bridge_is_elsewhere(stage: Stage) -> Non
     for index, name in enumerate(("ovs-system", "ovsbr0", "ovsbr1")):
         stage.there[name] = Link(name=name, index=8 + index, kind="openvswitch")
     stage.add("web", nic(1, source="bridge='ovsbr0'"))
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr1")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr1", up=True)
     assert found(audit(stage.host())) == [("tap-in-other-bridge", "ua-1")]
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr0")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", master="ovsbr0", up=True)
     assert found(audit(stage.host())) == []
 
 
@@ -336,7 +344,7 @@ def test_a_host_that_may_not_be_asked_is_said_to_be_unseen(stage: Stage) -> None
 def test_a_port_that_is_gone_with_its_network(stage: Stage) -> None:
     networked(stage)
     stage.net_ports.clear()
-    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun")
+    stage.there["vnet1"] = Link(name="vnet1", index=2, kind="tun", up=True)
     report = audit(stage.host())
     assert found(report) == [("port-missing", "ua-1"), ("tap-not-in-bridge", "ua-1")]
     assert mended(stage, report) == [True, True]

@@ -20,8 +20,8 @@ def stage() -> Stage:
     stage.bridge("br0", "vnet1")
     stage.bridge("br1")
     stage.nets["blue"] = Network(name="blue", bridge="br1")
-    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun")
-    stage.there["vnet3"] = Link(name="vnet3", index=3, kind="tun", master="br1")
+    stage.there["vnet2"] = Link(name="vnet2", index=2, kind="tun", up=True)
+    stage.there["vnet3"] = Link(name="vnet3", index=3, kind="tun", master="br1", up=True)
     source = f"network='blue' portid='{PORT}' bridge='br1'"
     stage.add("web", nic(1), nic(2), nic(3, kind="network", source=source))
     return stage
@@ -43,7 +43,7 @@ def test_those_without_their_bridge_or_their_port_are_found_and_chosen_from(stag
 def test_only_what_is_so_at_both_looks(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """An operation may be at it just now."""
     now = stage.links()
-    later = {**now, "vnet2": Link(name="vnet2", index=2, kind="tun", master="br0")}
+    later = {**now, "vnet2": Link(name="vnet2", index=2, kind="tun", master="br0", up=True)}
     looks = iter([now, later])
     monkeypatch.setattr(stage, "links", lambda: next(looks))
     assert aliases(stage) == ["ua-3"]
