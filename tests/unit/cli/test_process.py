@@ -77,7 +77,7 @@ def test_a_signal_ends_a_wait(number):
         f"{FAKES}; import time; from virtnetplug import interruption\n"
         "def wait():\n"
         "    with interruption.allowed():\n"
-        "        print('ready', flush=True), time.sleep(3600)\n"
+        "        print('ready', file=sys.__stdout__, flush=True), time.sleep(3600)\n"
         "wiring.plugger.while_running = wait"
     )
     process = subprocess.Popen(
