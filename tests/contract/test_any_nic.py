@@ -319,6 +319,8 @@ def test_a_nic_that_is_replaced_keeps_mac_and_address_and_has_an_alias_of_ours(w
     assert world.plugger.plan_update(world.name, "net0", {"mtu": 1400}, replace=True).fits
     with pytest.raises(NeedsReplace, match="same MAC and guest PCI address, and an alias beginning with ua-vnp"):
         world.plugger.update(world.name, "net0", {"mtu": 1400})
+    with pytest.raises(NeedsReplace, match="with the same guest PCI address, and an alias"):
+        world.plugger.update(world.name, "net0", {"mac": "52:54:00:00:00:99"})
     outcome = world.plugger.update(world.name, "net0", {"mtu": 1400}, replace=True, scope=Scope.BOTH, wait=20)
     (nic,) = outcome.nics
     new, config = _one(world, Half.LIVE), _one(world, Half.CONFIG)

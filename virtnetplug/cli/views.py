@@ -120,7 +120,8 @@ def of_audit(report: AuditReport, *, has_plan: bool = False) -> Answer:
     mended = f", {repaired} repaired" if repaired else ""
     looked = f"{text}{report.nics} NICs of {report.domains} domains in {report.seconds:.3f} s"
     if not left:
-        return document(message="all views agree", **rest), f"{looked}: all views agree{mended}\n"
+        agreed = "all views agree, as far as they were looked at" if report.unseen else "all views agree"
+        return document(message=agreed, **rest), f"{looked}: {agreed}{mended}\n"
     message = f"{left} of {len(report.findings)} findings remain"
     found = document("disagreement", reason="disagreement", message=message, exit_code=1, **rest)
     return found, f"{looked}: {left} disagreements remain{mended}\n"

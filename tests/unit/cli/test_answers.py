@@ -463,7 +463,8 @@ def test_audit_for_people(run, plugger):
     assert "1 repaired" in run("audit", "--repair").out
     plugger.report = AuditReport(domains=0, nics=0, findings=(), seconds=0.0, unseen=("taps of web2: not permitted",))
     ran = run("audit")
-    assert (ran.code, "not looked at: taps of web2" in ran.out, "all views agree" in ran.out) == (0, True, True)
+    assert (ran.code, "not looked at: taps of web2" in ran.out) == (0, True)
+    assert "all views agree, as far as they were looked at" in ran.out
 
 
 def test_plans_for_people(run, plugger):

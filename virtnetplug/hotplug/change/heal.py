@@ -164,10 +164,14 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
         wrong.append(f"network {net.source_network} has no port {net.source_portid}")
     if backing.lacks_bridge and not wrong:
         tap = backing.tap
-        there = "is not there" if tap is None else f"is in bridge {tap.master}, isolated {tap.isolated}"
-        wrong.append(f"tap {net.target_dev} {there}, and not in {net.source_bridge} as the definition says")
+        there = "is not there" if tap is None else f"is in {_place(tap.master, tap.isolated)}"
+        wrong.append(f"tap {net.target_dev} {there}; it should be in {_place(net.source_bridge, net.port_isolated)}")
     if wrong:
         raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
+
+
+def _place(bridge: str | None, is_isolated: bool | None) -> str:
+    return f"bridge {bridge}, {'isolated' if is_isolated else 'not isolated'}" if bridge is not None else "no bridge"
 
 
 def _drop_port(site: Site, net: Interface) -> None:

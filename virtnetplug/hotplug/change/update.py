@@ -95,13 +95,19 @@ class _Wanted:
         live = self.live
         if live is not None and live.by_replacement and not self.update.replace:
             names = ", ".join(live.by_replacement)
-            kept = ", and the same alias" if is_lasting(live.before.alias) else ", and an alias beginning with ua-vnp"
+            kept = [
+                word
+                for name, word in (("mac", "MAC"), ("address", "guest PCI address"))
+                if name not in live.by_replacement
+            ]
+            same = f"the same {' and '.join(kept)}, and " if kept else ""
+            alias = "the same alias" if is_lasting(live.before.alias) else "an alias beginning with ua-vnp"
             found.append(
                 Refusal(
                     reason=NeedsReplace.reason,
                     nic=self.nic.name,
                     message=f"libvirt cannot change {names} of a running guest's NIC in place. `replace=True` detaches the NIC and attaches it again "
-                    f"with the same MAC and guest PCI address{kept}. The guest sees it leave and come back.",
+                    f"with {same}{alias}. The guest sees it leave and come back.",
                 )
             )
         if live is not None and live.on_device and self.device is not None:
