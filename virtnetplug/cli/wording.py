@@ -39,6 +39,7 @@ FLAGS = {
     "nics": "flags, --nic or --xml",
     "scope=Scope.CONFIG": "--config",
     "scope=Scope.LIVE": "--live",
+    "uri": "-c",
 }
 """The flag for each parameter that messages name, or for one value of a parameter."""
 

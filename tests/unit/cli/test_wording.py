@@ -115,7 +115,7 @@ def test_methods_and_parameters_are_those_of_the_plugger() -> None:
         for name in inspect.signature(method).parameters
     }
     named = {re.split(r"[=\[]", name)[0] for name in FLAGS}
-    assert named - every == {"state_dir", "listen"}, "these are of `open` and of the metrics server"
+    assert named - every == {"state_dir", "uri", "listen"}, "these are of `open` and of the metrics server"
 
 
 def test_people_and_json_read_the_command_lines_own_words(run: Callable[..., Any], plugger: Any) -> None:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 import libvirt
@@ -55,6 +55,8 @@ def is_embedded(uri: str) -> bool:
 _PING_SECONDS, _PINGS = 10, 6
 """A daemon that answers none of so many pings is taken for hung. Its network thread answers, however busy the daemon is."""
 
+_CONNECT_SECONDS = float(_PING_SECONDS * (_PINGS + 1))
+
 
 def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
     try:
@@ -68,12 +70,15 @@ def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
         name = uri or "libvirt's default URI"
         raise ConnectionFailed(
             f"cannot connect to {name}: {error.get_error_message() or error}. Check that the URI is right "
-            f"(-c or LIBVIRT_DEFAULT_URI) and that its daemon runs."
+            f"(`uri` or LIBVIRT_DEFAULT_URI) and that its daemon runs."
         ) from None
 
 
 def _interruptibly(connect: Callable[[], libvirt.virConnect]) -> libvirt.virConnect:
-    """Connect in another thread: the C library waits for the daemon's first answer without an end, and runs no handler of a signal."""
+    """Connect in another thread: the C library waits for the daemon's first answer without an end, and runs no handler of a signal.
+
+    Raises `ConnectionFailed` after `_CONNECT_SECONDS`; the thread may wait on.
+    """
     ended: SimpleQueue[libvirt.virConnect | BaseException] = SimpleQueue()
 
     def run() -> None:
@@ -83,7 +88,12 @@ def _interruptibly(connect: Callable[[], libvirt.virConnect]) -> libvirt.virConn
             ended.put(error)
 
     threading.Thread(target=run, name="libvirt-open", daemon=True).start()
-    answer = ended.get()
+    try:
+        answer = ended.get(timeout=_CONNECT_SECONDS)
+    except Empty:
+        raise ConnectionFailed(
+            f"libvirt's daemon has not answered for {_CONNECT_SECONDS:.0f} s. It hangs or is stopped: restart it, guests go on running."
+        ) from None
     if isinstance(answer, BaseException):
         raise answer
     return answer

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import libvirt
 import pytest
 
+from virtnetplug.adapters.libvirt import connection
 from virtnetplug.adapters.libvirt.connection import LibvirtHypervisor
-from virtnetplug.errors import DomainMissing
+from virtnetplug.errors import ConnectionFailed, DomainMissing
 
 UUID, OTHER = "11112222-f6a4-8304-79aa-97f2502e193f", "11112222-f6a4-8304-79aa-97f2502e1940"
 
@@ -39,3 +41,20 @@ def test_a_domain_is_named_by_uuid_name_or_id(hypervisor: LibvirtHypervisor, tex
 def test_a_text_that_names_no_domain(hypervisor: LibvirtHypervisor, text: str) -> None:
     with pytest.raises(DomainMissing):
         hypervisor.domain(text)
+
+
+def test_a_daemon_that_never_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = threading.Event()
+    monkeypatch.setattr(libvirt, "open", lambda uri: end.wait(60))
+    monkeypatch.setattr(connection, "_CONNECT_SECONDS", 0.05)
+    try:
+        with pytest.raises(ConnectionFailed, match="has not answered"):
+            LibvirtHypervisor.open("qemu:///system", run_event_loop=False)
+    finally:
+        end.set()
+
+
+def test_what_connecting_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt, "open", lambda uri: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        LibvirtHypervisor.open("qemu:///system", run_event_loop=False)
