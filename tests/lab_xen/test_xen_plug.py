@@ -125,10 +125,10 @@ def test_what_a_vif_cannot_have_is_refused_first(plugger: Plugger, lab: Guest) -
         "no NICs of type 'user'": "<interface type='user'/>",
         "only vifs": vif_nic(1, more="<model type='virtio'/>"),
         "no network filters": vif_nic(1, more="<filterref filter='clean-traffic'/>"),
-        "not an MTU": vif_nic(1, more="<mtu size='1400'/>"),
-        "not a VLAN": vif_nic(1, more="<vlan><tag id='4'/></vlan>"),
-        "not a link that is down": vif_nic(1, more="<link state='down'/>"),
-        "not isolation": vif_nic(1, more="<port isolated='yes'/>"),
+        "cannot have an MTU": vif_nic(1, more="<mtu size='1400'/>"),
+        "drops a VLAN": vif_nic(1, more="<vlan><tag id='4'/></vlan>"),
+        "cannot have a link that is down": vif_nic(1, more="<link state='down'/>"),
+        "cannot have port isolation": vif_nic(1, more="<port isolated='yes'/>"),
     }
     for why, element in asked.items():
         with pytest.raises(Refused, match=why) as caught:
@@ -142,7 +142,7 @@ def test_an_update_replaces(plugger: Plugger, lab: Guest) -> None:
     plugger.attach("lab", [vif_nic(1)])
     with pytest.raises(NeedsReplace):
         plugger.update("lab", "ua-nic1", {"source_network": "lab"})
-    with pytest.raises(Refused, match="not a link that is down"):
+    with pytest.raises(Refused, match="cannot have a link that is down"):
         plugger.update("lab", "ua-nic1", {"link_state": "down"}, replace=True)
     plugger.update("lab", "ua-nic1", {"source_network": "lab"}, replace=True)
     wait_connected(plugger, "ua-nic1")

@@ -44,10 +44,10 @@ def lacks(net: Interface, actual_type: str, *, is_pv: bool) -> Iterator[Lack]:
         yield Lack("filterref", "libvirt's Xen driver has no network filters. Leave the filterref out.")
     forgotten = {field: what for field, what in FORGOTTEN.items() if getattr(net, field) not in (None, False)}
     if net.link_state == "down":
-        forgotten["link_state"] = "a link state"
+        forgotten["link_state"] = "a link that is down"
     is_switched = net.virtualport is not None and net.virtualport.type == "openvswitch"
     if net.vlan is not None and not is_switched:
         why = "libvirt's Xen driver silently drops a VLAN outside Open vSwitch. Leave the VLAN out, or use virtual port type openvswitch."
         yield Lack("vlan", why)
     for field, what in forgotten.items():
-        yield Lack(field, f"a vif does not have {what}: libvirt's Xen driver would silently drop it. Leave it out.")
+        yield Lack(field, f"a vif cannot have {what}: libvirt's Xen driver would silently drop it. Leave it out.")
