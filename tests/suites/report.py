@@ -73,14 +73,16 @@ def details(lines: Iterable[str], limit: int) -> list[str]:
 
 
 def reasons(lines: Iterable[str]) -> list[str]:
-    """For each failure that pytest describes: its heading, and the first line of what was raised."""
+    """For each failure that pytest describes: its heading, and the first line of what was raised last."""
     found: dict[str, str] = {}
-    heading = ""
+    heading, is_within = "", False
     for line in (_BEFORE.sub("", line).strip() for line in lines):
+        reason = _REASON.match(line)
         if named := _HEADING.match(line):
             heading = named[1]
-        elif heading and (reason := _REASON.match(line)):
-            found.setdefault(heading, reason[1])
+        elif heading and reason and not is_within:
+            found[heading] = reason[1]
+        is_within = reason is not None
     return [f"{heading}: {reason}" for heading, reason in found.items()]
 
 

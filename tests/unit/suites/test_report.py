@@ -90,6 +90,8 @@ E  no failure: this is not below a heading
 ==== FAILURES ====
 ____ test_one[yes] ____
 >       lend(vf)
+E       libvirt.libvirtError: in use
+the above exception was the direct cause
 E       virtnetplug.errors.Refused: 0000:02:10.0 is in use
 E       again
 ____ ERROR at setup of test_two ____
