@@ -34,7 +34,7 @@ def dial(uri: str | None, *, read_only: bool = False) -> libvirt.virConnect:
     """
     libvirt.registerErrorHandler(_hush, None)
     if uri is not None and not _is_text(uri):
-        raise ConnectionFailed(f"'{uri}' is no URI, for it is no valid text. Check -c and LIBVIRT_DEFAULT_URI.")
+        raise ConnectionFailed(f"'{uri}' is no URI, for it is no valid text. Check `uri` and LIBVIRT_DEFAULT_URI.")
     if uri is None or not is_embedded(uri):
         return _open(uri, read_only=read_only)
     root = key_from_uri(uri) or uri
@@ -59,22 +59,22 @@ _CONNECT_SECONDS = float(_PING_SECONDS * (_PINGS + 1))
 
 
 def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
+    name = uri or "libvirt's default URI"
     try:
         if uri is not None and is_embedded(uri):
             return libvirt.open(uri)
-        connection = _interruptibly(lambda: libvirt.openReadOnly(uri) if read_only else libvirt.open(uri))
+        connection = _interruptibly(name, lambda: libvirt.openReadOnly(uri) if read_only else libvirt.open(uri))
         with suppress(libvirt.libvirtError):  # drivers without a daemon, and a process without an event loop
             connection.setKeepAlive(_PING_SECONDS, _PINGS)
         return connection
     except libvirt.libvirtError as error:
-        name = uri or "libvirt's default URI"
         raise ConnectionFailed(
             f"cannot connect to {name}: {error.get_error_message() or error}. Check that the URI is right "
             f"(`uri` or LIBVIRT_DEFAULT_URI) and that its daemon runs."
         ) from None
 
 
-def _interruptibly(connect: Callable[[], libvirt.virConnect]) -> libvirt.virConnect:
+def _interruptibly(name: str, connect: Callable[[], libvirt.virConnect]) -> libvirt.virConnect:
     """Connect in another thread: the C library waits for the daemon's first answer without an end, and runs no handler of a signal.
 
     Raises `ConnectionFailed` after `_CONNECT_SECONDS`; the thread may wait on.
@@ -92,7 +92,8 @@ def _interruptibly(connect: Callable[[], libvirt.virConnect]) -> libvirt.virConn
         answer = ended.get(timeout=_CONNECT_SECONDS)
     except Empty:
         raise ConnectionFailed(
-            f"libvirt's daemon has not answered for {_CONNECT_SECONDS:.0f} s. It hangs or is stopped: restart it, guests go on running."
+            f"{name} has not answered for {_CONNECT_SECONDS:.0f} s. The daemon hangs or is stopped, its host cannot be reached, or somebody has "
+            "to give a password first. Restart a daemon that hangs: guests go on running."
         ) from None
     if isinstance(answer, BaseException):
         raise answer
