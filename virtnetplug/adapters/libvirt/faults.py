@@ -49,7 +49,8 @@ _MONITOR_LOST = (
 )
 
 
-_USER = re.compile(r"PCI device (\S+) is in use by driver \S+, domain (.+)")  # src/hypervisor/virhostdev.c
+_USER = re.compile(r"PCI device (\S+) is in use by driver (\S+), domain (.+)")  # src/hypervisor/virhostdev.c
+_COUNTED_AS = {"Xen": "xenlight"}  # LIBXL_DRIVER_INTERNAL_NAME; all other drivers have one name
 
 
 class PermissionDenied(Refused):
@@ -119,11 +120,13 @@ def miscounted(text: str, connection: libvirt.virConnect | None) -> str:
     """
     if (found := _USER.search(text)) is None or connection is None:
         return ""
-    address, name = found.groups()
+    address, driver, name = found.groups()
     try:
+        # libvirtd counts for all its drivers, and this connection has the domains of one.
+        if driver != _COUNTED_AS.get(kind := connection.getType(), kind):
+            return ""
         with absent(libvirt.VIR_ERR_NO_DOMAIN):
-            hostdevs = xml.devices(connection.lookupByName(name).XMLDesc(0)).hostdevs
-            if any(str(hostdev.host_address) == address for hostdev in hostdevs):
+            if address in map(str, xml.host_addresses(connection.lookupByName(name).XMLDesc(0))):
                 return ""
     except libvirt.libvirtError:
         return ""

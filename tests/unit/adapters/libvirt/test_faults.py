@@ -27,8 +27,13 @@ def test_a_monitor_that_is_lost_is_an_emulator_that_is_lost(text: str) -> None:
 class Domains:
     """A connection with the domain ``web1``, which runs with one VF."""
 
+    kind = "QEMU"
+
     def isAlive(self) -> int:  # noqa: N802
         return 1
+
+    def getType(self) -> str:  # noqa: N802
+        return self.kind
 
     def lookupByName(self, name: str) -> Domains:  # noqa: N802
         if name != "web1":
@@ -56,3 +61,16 @@ def test_a_device_that_libvirt_counts_for_a_domain_without_it(address: str, doma
     assert type(fault) is HostDeviceBusy and fault.message.startswith(text)
     assert ("restart libvirtd" in fault.message) == is_miscounted
     assert "restart" not in translate(error).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "driver", "is_miscounted"),
+    [("QEMU", "LXC", False), ("QEMU", "xenlight", False), ("Xen", "xenlight", True)],
+)
+def test_a_domain_of_another_driver_is_none_without_the_device(kind: str, driver: str, is_miscounted: bool) -> None:
+    connection = Domains()
+    connection.kind = kind
+    text = f"PCI device 0000:01:10.4 is in use by driver {driver}, domain web1"
+    error = libvirt.libvirtError("call failed")
+    error.err = (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_FROM_QEMU, text, 2, text, None, None, -1, -1)
+    assert ("restart libvirtd" in translate(error, connection).message) == is_miscounted  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class Hypervisor:
     def __init__(self, **devices: Device) -> None:
         self.devices = devices
         self.connection = SimpleNamespace(
-            nodeDeviceLookupByName=self._look_up, lookupByName=self._domain, isAlive=lambda: 1
+            nodeDeviceLookupByName=self._look_up, lookupByName=self._domain, isAlive=lambda: 1, getType=lambda: "QEMU"
         )
 
     def _domain(self, name: str) -> object:
