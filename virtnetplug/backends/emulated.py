@@ -60,9 +60,11 @@ class Emulated(Backend):
         link = ground.links.link(net.target_dev)
         needs_bridge = net.source_bridge is not None
         if link is None:
-            # A tap that QEMU holds, and that is not in this network namespace, may be in libvirt's.
-            is_held = any(net.target_dev in taps for taps in ground.links.taps_by_domain().values())
-            return None if is_held or not needs_bridge else State.INITIALISED
+            if not needs_bridge:
+                return None
+            # A tap that QEMU holds, and that is not in this network namespace, may be in libvirt's. Whoever sees no QEMU cannot tell.
+            held = ground.links.taps_by_domain().values()
+            return None if not held or any(net.target_dev in taps for taps in held) else State.INITIALISED
         return State.INITIALISED if needs_bridge and (link.master is None or not link.up) else State.CONNECTED
 
 

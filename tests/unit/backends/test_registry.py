@@ -195,3 +195,15 @@ def test_a_tap_that_carries_nothing_is_not_connected(link: Link | None, held: bo
     stage = Stage(there={} if link is None else {"vnet1": link}, held={"uuid": frozenset({"vnet1"} if held else ())})
     element = "<interface type='bridge'><source bridge='br0'/><target dev='vnet1'/></interface>"
     assert Emulated().probe(stage.host(), xml.interface(element)) is state
+
+
+def test_a_tap_is_not_gone_where_no_emulator_can_be_seen() -> None:
+    element = "<interface type='bridge'><source bridge='br0'/><target dev='vnet1'/></interface>"
+    assert Emulated().probe(Stage().host(), xml.interface(element)) is None
+
+
+@pytest.mark.parametrize("kind", ["vhostuser", "direct", "ethernet"])
+def test_no_process_is_looked_at_for_a_nic_outside_bridges(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stage, "taps_by_domain", lambda self: pytest.fail("every process was looked at"))
+    element = f"<interface type='{kind}'><target dev='vnet1'/></interface>"
+    assert Emulated().probe(Stage().host(), xml.interface(element)) is None
