@@ -278,6 +278,17 @@ def test_the_history_of_a_domain_is_found_by_all_that_names_it(world: World) -> 
     assert world.plugger.history("another") == ()
 
 
+def test_the_name_that_a_removed_domain_had_is_no_id(fake: World) -> None:
+    running = fake.host.hypervisor.domain(fake.name)
+    fake.plugger.attach(fake.name, [fake.bridge_nic()])
+    name = str(running.state().id)
+    hypervisor = fake.host.hypervisor
+    other = hypervisor.add(name)  # type: ignore[attr-defined]
+    fake.plugger.attach(other.uuid, [fake.bridge_nic()], scope=Scope.CONFIG)
+    del hypervisor.all[name]  # type: ignore[attr-defined]
+    assert [each.domain_uuid for each in fake.plugger.history(name)] == [other.uuid]
+
+
 @pytest.mark.parametrize("scope", [Scope.BOTH, Scope.CONFIG])
 def test_a_nic_gets_another_guest_address_in_the_definition_too(world: World, scope: Scope) -> None:
     """libvirt's update finds a NIC by its MAC and guest address, so the definition's NIC is removed and attached."""

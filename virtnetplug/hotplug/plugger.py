@@ -401,10 +401,13 @@ class Plugger:
         """The newest operations first; the operations on `domain` (UUID, name or id) are found under whatever name it had."""
         hypervisor = self._host.hypervisor
         names = {each.uuid: each.name for each in hypervisor.domains()} if domain is not None else {}
-        if domain is not None and domain not in names.values():
+        history = partial(self._host.journal.history, hypervisor=hypervisor.key, names=names, limit=limit)
+        found = history(domain=domain)
+        if domain is not None and not found and domain not in names.values():
+            # Perhaps an id, or a UUID in another spelling.
             with suppress(DomainMissing):
-                domain = hypervisor.domain(domain).uuid
-        return tuple(self._host.journal.history(hypervisor=hypervisor.key, domain=domain, names=names, limit=limit))
+                found = history(domain=hypervisor.domain(domain).uuid)
+        return tuple(found)
 
     def close(self) -> None:
         """Close the connection and the journal; safe twice."""

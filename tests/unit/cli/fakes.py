@@ -355,7 +355,7 @@ class FakeJournal:
 
     def history(self, *, uri=None, domain=None, names=None, limit=20):  # type: ignore[no-untyped-def]
         self.calls.append(("history", uri, domain, names, limit))
-        return (RECORD,)
+        return () if domain == "7" else (RECORD,)
 
     def close(self) -> None:
         self.is_closed = True

@@ -263,10 +263,17 @@ def test_history_reads_the_journal(run, wiring):
     assert wiring.fake_journal.calls == [
         ("history", None, "web1", {"uuid of web1": "web1"}, 5),
         ("history", "xen:///system", None, {}, 20),
+        ("history", None, "7", {"uuid of web1": "web1"}, 20),
         ("history", None, "uuid of 7", {"uuid of web1": "web1"}, 20),
         ("history", None, "gone", {"uuid of web1": "web1"}, 20),
     ]
     assert wiring.fake_journal.is_closed
+
+
+def test_a_hypervisor_that_does_not_answer_is_asked_once_for_a_history(run, wiring):
+    wiring.names = ()
+    assert run("history", "7").code == 0
+    assert wiring.fake_journal.calls == [("history", None, "7", {}, 20)]
 
 
 def test_demo(run, wiring):

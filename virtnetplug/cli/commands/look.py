@@ -64,11 +64,12 @@ def history(session: Session, domain: str | None, limit: int) -> None:
     shows it).
     """
     names = dict(soon(lambda: session.wiring.domains(session.uri).items())) if domain is not None else {}
-    if domain is not None and domain not in names.values():  # an id, or a UUID in another spelling
-        name = domain
-        domain = next(iter(soon(lambda: [session.wiring.uuid_of(session.uri, name)])), name)
     with session.journal() as journal:
         records = journal.history(uri=session.connect or None, domain=domain, names=names, limit=limit)
+        # Perhaps an id, or a UUID in another spelling.
+        if domain is not None and not records and names and domain not in names.values():
+            for uuid in soon(lambda: [session.wiring.uuid_of(session.uri, domain)]):
+                records = journal.history(uri=session.connect or None, domain=uuid, names=names, limit=limit)
     session.answer(*views.of_history(records))
 
 
