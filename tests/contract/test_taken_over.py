@@ -24,6 +24,7 @@ from tests.contract.world import World
 from virtnetplug import xml
 from virtnetplug.backends.returning import return_to_host
 from virtnetplug.errors import (
+    AliasTaken,
     ConnectionLost,
     HypervisorFailed,
     NicPending,
@@ -33,10 +34,10 @@ from virtnetplug.errors import (
     RollbackIncomplete,
     VirtnetplugError,
 )
-from virtnetplug.hotplug.engine.transaction import Transaction
+from virtnetplug.hotplug.engine.transaction import Transaction, plan_steps, record_of, resumed, transaction
 from virtnetplug.hotplug.plugger import Plugger
 from virtnetplug.model.interface import Interface
-from virtnetplug.model.operation import Event, Half, Outcome, Result, Scope, StepState
+from virtnetplug.model.operation import Event, Half, Outcome, Phase, Result, Scope, StepState
 from virtnetplug.ports.store import OwnerProcess
 
 pytestmark = pytest.mark.timeout(60)
@@ -533,3 +534,35 @@ def test_a_detach_that_waits_for_one_that_is_stopped_says_so(fake: World, monkey
     assert found == {False: "guest-holds-device", True: "operation-stalled"}
     fake.guest.resume()
     assert first.go_on().result is Result.DONE
+
+
+@pytest.mark.parametrize("was_begun", [False, True])
+def test_an_attach_that_an_earlier_call_may_have_made_is_undone_where_its_alias_is_taken(
+    fake: World, was_begun: bool
+) -> None:
+    """The NIC that has the alias may be the operation's own: the earlier call got no answer."""
+    undone: list[str] = []
+    host, domain = fake.host, fake.host.hypervisor.domain(fake.name)
+    steps = plan_steps(("attach", "ua-1", Phase.PLUG, Half.LIVE))
+    record = record_of(host, "attach", domain, device_types=["bridge"], request={"nics": []}, steps=steps)
+
+    def undos(tx: Transaction) -> dict[tuple[str, str], Callable[[], object]]:
+        return {("attach", "ua-1"): lambda: undone.append("attach")}
+
+    def attach(tx: Transaction, error: VirtnetplugError) -> None:
+        def fail() -> None:
+            raise error
+
+        tx.effect("attach", "ua-1", fail, half=Half.LIVE, is_one_attach=True)
+
+    if was_begun:
+        with pytest.raises(ConnectionLost), transaction(host, record, undos) as tx:
+            attach(tx, ConnectionLost("gone"))
+        left = host.journal.operation(record.id)
+        assert left is not None
+        again = resumed(host, left, undos)
+    else:
+        again = Transaction(host, dataclasses.replace(record, owner="this call"), undos)
+    with pytest.raises(AliasTaken), again as tx:
+        attach(tx, AliasTaken("non unique alias detected"))
+    assert undone == (["attach"] if was_begun else [])

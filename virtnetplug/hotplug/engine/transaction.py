@@ -176,7 +176,8 @@ class Transaction:
         try:
             return self._run(seq, run)
         except AliasTaken:
-            if is_one_attach:
+            # An earlier call may have begun the step: then the alias may be that of the operation's own NIC.
+            if is_one_attach and step.state not in _MAY_HAVE_HAPPENED:
                 self._without_effect.add(seq)
             raise
 
