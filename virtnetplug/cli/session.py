@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import click
 from virtnetplug import interruption
 from virtnetplug.cli.output import write, write_error
 from virtnetplug.cli.table import may_colour, prose
+from virtnetplug.errors import ConnectionLost
 
 if TYPE_CHECKING:
     from virtnetplug.cli.progress import Progress
@@ -65,6 +67,36 @@ class Looks(TypedDict, total=False):
 
     devices: Callable[[], DeviceTree]
     states: Callable[[], Mapping[tuple[str, str], tuple[State, State]]]
+
+
+class _Looker:
+    """Looks through one connection for a long time, from many threads. A connection that was lost is opened again.
+
+    libvirt's library connects by itself never again: neither to a daemon that was restarted, nor after a keepalive that a hung daemon did not answer.
+    """
+
+    def __init__(self, connect: Callable[[], Plugger]) -> None:
+        self._connect, self._plugger = connect, connect()
+        self._connecting = threading.Lock()
+
+    def ask(self, look: Callable[[Plugger], T]) -> T:
+        """Raises `ConnectionLost` at once while another thread connects, which may take long."""
+        plugger = self._plugger
+        try:
+            return look(plugger)
+        except ConnectionLost:
+            if not self._connecting.acquire(blocking=False):
+                raise
+        try:
+            if self._plugger is plugger:
+                self._plugger = self._connect()
+                plugger.close()
+        finally:
+            self._connecting.release()
+        return look(self._plugger)
+
+    def close(self) -> None:
+        self._plugger.close()
 
 
 @dataclass(slots=True)
@@ -142,8 +174,15 @@ class Session:
         if not self.connect:
             yield {}
             return
-        with self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None) as plugger:
-            yield {"devices": plugger.devices, "states": plugger.states}
+
+        def connect() -> Plugger:
+            return self.wiring.open(self.uri, state_dir=self.state_dir, read_only=True, on_event=None)
+
+        with closing(_Looker(connect)) as looker:
+            yield {
+                "devices": lambda: looker.ask(lambda plugger: plugger.devices()),
+                "states": lambda: looker.ask(lambda plugger: plugger.states()),
+            }
 
     def ask(
         self, doing: str, call: Callable[[Plugger], T], answer: Callable[[T], Answer], *, read_only: bool = True

@@ -185,6 +185,9 @@ class FakePlugger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.is_closed = True
 
     def _do(self, *call: Any) -> None:

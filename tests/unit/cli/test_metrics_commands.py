@@ -11,6 +11,9 @@ import urllib.request
 import pytest
 
 from tests.environment import environment
+from tests.unit.cli.fakes import TREE, FakePlugger, FakeWiring
+from virtnetplug.cli.session import Session
+from virtnetplug.errors import ConnectionFailed, ConnectionLost
 
 JOURNALS = """
 import sys
@@ -75,3 +78,17 @@ def test_serve_answers_until_it_is_told_to_stop(number):
         finally:
             process.send_signal(number)
     assert process.returncode == 0
+
+
+def test_a_connection_that_was_lost_is_opened_again_for_the_next_look():
+    first, second = FakePlugger(), FakePlugger()
+    wiring = FakeWiring(plugger=first)
+    with Session(wiring, connect="qemu:///system").looks() as looks:
+        assert looks["devices"]() is TREE
+        first.raises, wiring.open_raises = ConnectionLost("gone"), ConnectionFailed("its daemon hangs")
+        with pytest.raises(ConnectionFailed):
+            looks["devices"]()
+        wiring.open_raises, wiring.plugger = None, second
+        assert (looks["devices"](), looks["states"]()) == (TREE, {})
+        assert (first.is_closed, second.is_closed, len(wiring.opened)) == (True, False, 3)
+    assert second.is_closed

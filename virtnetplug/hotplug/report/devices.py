@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from virtnetplug import xml
 from virtnetplug.backends.vf_identity import loss_of
-from virtnetplug.errors import NotSupported, VirtnetplugError
+from virtnetplug.errors import ConnectionLost, NotSupported, VirtnetplugError
 from virtnetplug.hotplug.call.host import Host
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import (
@@ -31,7 +31,7 @@ Users = dict[PciAddress, list[DeviceUser]]
 
 
 def device_tree(host: Host) -> DeviceTree:
-    """Look at every SR-IOV network device of this host; nothing is changed. Raises `NotSupported` for another host's."""
+    """Look at every SR-IOV network device of this host; nothing is changed. Raises `NotSupported` for another host's, and `ConnectionLost`."""
     if not host.hypervisor.is_local:
         raise NotSupported(
             f"{host.hypervisor.uri} is another host, and its devices can only be looked at there; run this command on it"
@@ -130,6 +130,8 @@ class _Look:
     def _tried(self, what: str, look: Callable[[], T], otherwise: T) -> T:
         try:
             return look()
+        except ConnectionLost:
+            raise  # without libvirt every device would be free, and in no pool
         except VirtnetplugError as error:
             self._unseen[f"{what}: {error.message}"] = None
             return otherwise

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.stage import Stage
-from virtnetplug.errors import HostDeviceFailed, HostDeviceUnfit, HypervisorFailed, NotSupported
+from virtnetplug.errors import ConnectionLost, HostDeviceFailed, HostDeviceUnfit, HypervisorFailed, NotSupported
 from virtnetplug.hotplug.report.devices import device_tree
 from virtnetplug.model.holding import Holding
 from virtnetplug.model.host_device import DeviceState, DeviceTree, DeviceUser, VfCounters, VfView
@@ -190,3 +190,14 @@ def test_counters_that_cannot_be_read_are_named(stage: Shelf) -> None:
     tree = device_tree(stage.host())
     assert vf(tree).counters is None
     assert tree.unseen == ("the counters of the VFs: Message too long",)
+
+
+def test_no_device_is_free_because_the_connection_was_lost(stage: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    lend(stage)
+
+    def broken(*_: object) -> list[object]:
+        raise ConnectionLost("the connection to libvirt broke")
+
+    monkeypatch.setattr(stage, "definitions", broken)
+    with pytest.raises(ConnectionLost):
+        device_tree(stage.host())
