@@ -63,7 +63,12 @@ def _open(uri: str | None, *, read_only: bool) -> libvirt.virConnect:
     try:
         if uri is not None and is_embedded(uri):
             return libvirt.open(uri)
-        connection = _interruptibly(name, lambda: libvirt.openReadOnly(uri) if read_only else libvirt.open(uri))
+
+        def connect() -> libvirt.virConnect:
+            return libvirt.openReadOnly(uri) if read_only else libvirt.open(uri)
+
+        # An event loop of the caller's need not take the handles of a connection from another thread.
+        connection = connect() if loop.is_callers() else _interruptibly(name, connect)
         with suppress(libvirt.libvirtError):  # drivers without a daemon, and a process without an event loop
             connection.setKeepAlive(_PING_SECONDS, _PINGS)
         return connection

@@ -32,6 +32,11 @@ def start() -> None:
         _runner.start()
 
 
+def is_callers() -> bool:
+    """Whether the process has an event loop of libvirt's that `start` does not run."""
+    return _runner is None and _has_foreign_loop()
+
+
 def _has_foreign_loop() -> bool:
     # virEventAddTimeout returns -1 while no implementation is registered; a timeout of -1 never fires.
     try:

@@ -165,7 +165,9 @@ def verify(host: Host, domain: Domain, net: Interface) -> None:
     if backing.lacks_bridge and not wrong:
         tap = backing.tap
         there = "is not there" if tap is None else f"is in {_place(tap.master, tap.isolated)}"
-        wrong.append(f"tap {net.target_dev} {there}; it should be in {_place(net.source_bridge, net.port_isolated)}")
+        wrong.append(
+            f"tap {net.target_dev} {there}, and not in {_place(net.source_bridge, net.port_isolated)}, as the definition says"
+        )
     if wrong:
         raise NotApplied(f"what is behind {describe(net)} is not what it should be: {'; '.join(wrong)}")
 

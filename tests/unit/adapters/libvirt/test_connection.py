@@ -60,3 +60,15 @@ def test_what_connecting_raises_comes_through(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(libvirt, "open", lambda uri: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         LibvirtHypervisor.open("qemu:///system", run_event_loop=False)
+
+
+@pytest.mark.parametrize("is_callers", [True, False])
+def test_a_caller_with_an_event_loop_gets_the_connection_in_its_own_thread(
+    monkeypatch: pytest.MonkeyPatch, is_callers: bool
+) -> None:
+    threads = []
+    connect = libvirt.open
+    monkeypatch.setattr(libvirt, "open", lambda uri: threads.append(threading.current_thread()) or connect(uri))
+    monkeypatch.setattr(connection.loop, "is_callers", lambda: is_callers)
+    LibvirtHypervisor.open("test:///default", run_event_loop=False).close()
+    assert [thread is threading.current_thread() for thread in threads] == [is_callers]
