@@ -144,6 +144,10 @@ class _CommandOfB(Command):
         return self._host.words(*super().words(*words))
 
 
+PATIENCE = 5.0
+"""Seconds that a migration has to hear that it is aborted."""
+
+
 class Wire:
     """What a migration flows through, from `entry` to `exit`, which the source and the destination know by the same path.
 
@@ -170,10 +174,14 @@ class Wire:
         """Let everything through."""
         self._flows.set()
 
-    def close(self) -> None:
-        """Cut what is still connected."""
+    def cut(self) -> None:
+        """Cut what is connected: the migration fails."""
         self._is_over.set()
         self._flows.set()
+
+    def close(self) -> None:
+        """Cut what is still connected."""
+        self.cut()
         self._thread.join()
         self._server.close()
 
@@ -327,8 +335,20 @@ class Migration:
         return not self._thread.is_alive()
 
     def abort(self) -> None:
-        """As ``virsh domjobabort`` does; returns once the guest is as before, on the source."""
-        self.guest.dom.abortJob()
+        """As ``virsh domjobabort`` does; returns once the guest is as before, on the source.
+
+        A QEMU that has nothing left but the last part of a small guest holds its big lock while it sends that part. If nothing flows, no monitor
+        answers then, and ``virDomainAbortJob`` waits for ever. So the wire is cut after a while, which ends the migration as well.
+        """
+        cut = threading.Timer(PATIENCE, self.wire.cut)
+        cut.start()
+        try:
+            self.guest.dom.abortJob()
+        except libvirt.libvirtError:
+            if cut.is_alive():
+                raise
+        finally:
+            cut.cancel()
         self.wire.release()
         self.join()
 
