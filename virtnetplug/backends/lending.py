@@ -177,7 +177,8 @@ def claim(ground: Ground, order: Order) -> Holding:
     if (kept := _kept(ground, order)) is not None:
         return kept
     pool = pool_for(ground, order.net, order.actual, order.domain)
-    lost = dict(order.refused)
+    pool = dataclasses.replace(pool, taken={**pool.taken, **order.refused})
+    lost: dict[PciAddress, str] = {}
     for device in _best(pool, order):
         why = unfit(order.settings, ground.host_devices.settings(device.address)) if order.settings else None
         if why is None:
@@ -246,8 +247,7 @@ def _best(pool: Pool, order: Order) -> Sequence[PciDevice]:
     choice = order.choice
     again = [one for one in pool.devices if one.address == choice.again and one.address not in pool.taken]
     best = (*again, *(one for one in rank(pool) if one not in again))
-    best = tuple(one for one in best if one.address != choice.avoid and one.address not in order.refused)
-    return [one for one in best if choice.only in (None, one.address)]
+    return [one for one in best if one.address != choice.avoid and choice.only in (None, one.address)]
 
 
 def _kept(ground: Ground, order: Order) -> Holding | None:

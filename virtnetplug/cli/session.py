@@ -154,10 +154,8 @@ class Session:
                 progress.hear(event)
 
             wired = self.wiring.open(self.uri, state_dir=self.state_dir, read_only=read_only, on_event=hear)
-            with (
-                redirect_stdout(sys.stderr),
-                wired as plugger,
-            ):  # what a backend of a package prints is no part of an answer
+            # What a backend of a package prints is no part of an answer.
+            with redirect_stdout(sys.stderr), wired as plugger:
                 progress.say(doing)
                 if not read_only:
                     self.may_have_effects = True
